@@ -1,0 +1,30 @@
+"""DeZero: a deep-learning framework whose whole story a reader can hold in the head."""
+
+from dezero import functions, operators
+from dezero.core import (
+    Config,
+    Function,
+    Parameter,
+    Variable,
+    as_array,
+    as_variable,
+    no_grad,
+    test_mode,
+    using_config,
+)
+from dezero.version import __version__
+
+__all__ = [
+    "Config",
+    "Function",
+    "Parameter",
+    "Variable",
+    "__version__",
+    "as_array",
+    "as_variable",
+    "functions",
+    "no_grad",
+    "operators",
+    "test_mode",
+    "using_config",
+]

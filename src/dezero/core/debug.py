@@ -1,0 +1,36 @@
+"""What ``using_config('debug', True)`` looks at, at a price no long run should pay."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dezero.backend import Array, as_numpy
+
+if TYPE_CHECKING:
+    from dezero.core.function import Function
+
+
+def _has_nan(x: Any) -> bool:
+    x = np.asarray(as_numpy(x))
+    return x.dtype.kind in "fc" and bool(np.isnan(x).any())
+
+
+def check_finite(func: Function, xs: list[Array], ys: Any) -> None:
+    """Warn where ``func`` made the first NaN: it is in an output, in no input."""
+    outputs = ys if isinstance(ys, tuple) else (ys,)
+    if any(map(_has_nan, outputs)) and not any(map(_has_nan, xs)):
+        shapes = ", ".join(str(np.shape(x)) for x in xs)
+        warnings.warn(
+            f"{type(func).__name__}: expected finite numbers, got NaN from inputs of "
+            f"shape {shapes}, which had none",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def fingerprints(func: Function) -> list[int]:
+    """A fingerprint of the data of each input."""
+    return [hash(as_numpy(x.data).tobytes()) for x in func.inputs]

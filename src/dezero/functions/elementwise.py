@@ -1,0 +1,163 @@
+"""Functions of each element alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dezero.backend import Array
+from dezero.core import Function, Variable
+
+
+class Sin(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.sin(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy * cos(x)
+
+
+def sin(x: Any) -> Variable:
+    """The sine of ``x``, in radians.
+
+    >>> sin(np.array([0.0, np.pi / 2]))
+    variable([0. 1.])
+    """
+    return Sin()(x)
+
+
+class Cos(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.cos(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy * -sin(x)
+
+
+def cos(x: Any) -> Variable:
+    """The cosine of ``x``, in radians.
+
+    >>> cos(np.array([0.0, np.pi]))
+    variable([ 1. -1.])
+    """
+    return Cos()(x)
+
+
+class Tanh(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.tanh(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy * (1 - y * y)
+
+
+def tanh(x: Any) -> Variable:
+    """The hyperbolic tangent of ``x``.
+
+    >>> tanh(np.array(0.0))
+    variable(0.0)
+    """
+    return Tanh()(x)
+
+
+class Exp(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.exp(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy * y
+
+
+def exp(x: Any) -> Variable:
+    """``e ** x``, elementwise.
+
+    >>> exp(np.array(0.0))
+    variable(1.0)
+    """
+    return Exp()(x)
+
+
+class Log(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.log(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy / x
+
+
+def log(x: Any) -> Variable:
+    """The natural logarithm of ``x``.
+
+    >>> log(np.array(1.0))
+    variable(0.0)
+    """
+    return Log()(x)
+
+
+class Sqrt(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.sqrt(x)
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy / (2 * y)
+
+
+def sqrt(x: Any) -> Variable:
+    """The square root of ``x``.
+
+    >>> sqrt(np.array(9.0))
+    variable(3.0)
+    """
+    return Sqrt()(x)
+
+
+class Clip(Function):
+    takes_scalars = True
+
+    def __init__(self, x_min: Any, x_max: Any) -> None:
+        self.x_min = x_min
+        self.x_max = x_max
+
+    def forward(self, x: Array) -> Array:
+        return np.clip(x, self.x_min, self.x_max)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        above = True if self.x_min is None else x.data >= self.x_min
+        below = True if self.x_max is None else x.data <= self.x_max
+        return gy * (above & below)
+
+
+def clip(x: Any, x_min: Any, x_max: Any) -> Variable:
+    """``x`` limited to ``x_min <= x <= x_max``; a bound of ``None`` is no bound.
+
+    The gradient passes where ``x`` is inside the bounds or on one of them.
+
+    Raises:
+        ValueError: Both bounds are ``None``.
+
+    >>> clip(np.array([-2.0, 0.5, 2.0]), -1, None)
+    variable([-1.   0.5  2. ])
+    """
+    if x_min is None and x_max is None:
+        raise ValueError("clip: expected x_min, x_max or both, got None for both")
+    return Clip(x_min, x_max)(x)

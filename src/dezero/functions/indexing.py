@@ -1,0 +1,107 @@
+"""Elements by their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dezero.backend import Array, Shape, get_array_module
+from dezero.core import Function, Variable, as_input
+
+
+def _bare(index: Any) -> Any:
+    """An index in which Variables are replaced by their arrays."""
+    if isinstance(index, tuple):
+        return tuple(_bare(i) for i in index)
+    return index.data if isinstance(index, Variable) else index
+
+
+def _repeats(index: Any) -> bool:
+    """Whether an index can name one element twice: only arrays of integers can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(
+        isinstance(i, list) or (hasattr(i, "dtype") and i.ndim and i.dtype.kind != "b")
+        for i in parts
+    )
+
+
+class GetItem(Function):
+    def __init__(self, slices: Any) -> None:
+        self.slices = slices
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return x[self.slices]
+
+    def backward(self, gy: Variable) -> Variable:
+        return GetItemGrad(self.slices, self.x_shape)(gy)
+
+
+class GetItemGrad(Function):
+    """Zeros, to which each element is added at its place: the reverse of GetItem."""
+
+    def __init__(self, slices: Any, shape: Shape) -> None:
+        self.slices = slices
+        self.shape = shape
+
+    def forward(self, gy: Array) -> Array:
+        xp = get_array_module(gy)
+        gx = xp.zeros(self.shape, dtype=gy.dtype)
+        if _repeats(self.slices):
+            xp.add.at(gx, self.slices, gy)
+        else:
+            gx[self.slices] = gy
+        return gx
+
+    def backward(self, ggx: Variable) -> Variable:
+        return get_item(ggx, self.slices)
+
+
+def get_item(x: Any, slices: Any) -> Variable:
+    """``x[slices]``: NumPy's indexing, by slices, integers, booleans or arrays.
+
+    An element taken twice gets both gradients.
+
+    Raises:
+        IndexError: An index is out of range.
+
+    >>> get_item(np.array([[1, 2, 3], [4, 5, 6]]), (slice(None), [0, 2]))
+    variable([[1 3]
+              [4 6]])
+    """
+    x = as_input(x)
+    slices = _bare(slices)
+    try:
+        y: Variable = GetItem(slices)(x)
+    except IndexError as error:
+        raise IndexError(
+            f"get_item: expected an index that fits x {x.shape}, got one where {error}"
+        ) from None
+    return y
+
+
+def embed_id(x: Any, W: Any) -> Variable:
+    """The rows of ``W`` (vocabulary, features) that the integers in ``x`` name.
+
+    Args:
+        x: Integers of any shape.
+        W: The embedding matrix.
+
+    Raises:
+        TypeError: ``x`` is not of an integer type.
+        IndexError: An integer is not from 0 to the number of rows less one.
+
+    >>> embed_id(np.array([1, 0]), np.array([[0.0, 0.5], [1.0, 1.5]]))
+    variable([[1.  1.5]
+              [0.  0.5]])
+    """
+    ids, W = as_input(x).data, as_input(W)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(
+            f"embed_id: expected integers, got {ids.dtype}; write x.astype(np.int64)"
+        )
+    if ids.size and not (ids.min() >= 0 and ids.max() < len(W)):
+        raise IndexError(
+            f"embed_id: expected ids from 0 to {len(W) - 1} for W {W.shape}, got from "
+            f"{ids.min()} to {ids.max()}"
+        )
+    return get_item(W, ids)

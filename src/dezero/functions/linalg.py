@@ -1,0 +1,131 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dezero.backend import Array
+from dezero.core import Function, Variable, as_input, sum_to
+from dezero.functions.shape import expand_dims, reshape, transpose
+
+
+def _swap(x: Variable) -> Variable:
+    """The transpose of each matrix of a stack."""
+    if x.ndim == 2:
+        return transpose(x)
+    return transpose(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+class MatMul(Function):
+    """The product of matrices, or stacks of them that broadcast."""
+
+    def forward(self, x: Array, W: Array) -> Array:
+        return np.matmul(x, W)
+
+    def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
+        x, W = self.inputs
+        gx = gW = None
+        if x.requires_grad:
+            gx = sum_to(matmul(gy, _swap(W)), x.shape)
+        if W.requires_grad:
+            gW = sum_to(matmul(_swap(x), gy), W.shape)
+        return gx, gW
+
+
+def matmul(x: Any, W: Any) -> Variable:
+    """The matrix product ``x @ W``, with NumPy's rules.
+
+    Vectors are taken as a row on the left and a column on the right; of more than
+    two axes the last two are matrices, the others broadcast.
+
+    Raises:
+        ValueError: The shapes do not go together.
+
+    >>> matmul(np.array([[1, 2]]), np.array([[3], [4]]))
+    variable([[11]])
+    """
+    x, W = as_input(x), as_input(W)
+    _require_product("matmul", x, W)
+    if x.ndim == 1 and W.ndim == 1:
+        return reshape(matmul(expand_dims(x, 0), expand_dims(W, 1)), ())
+    if x.ndim == 1:
+        y = matmul(expand_dims(x, 0), W)
+        return reshape(y, (*y.shape[:-2], y.shape[-1]))
+    if W.ndim == 1:
+        y = matmul(x, expand_dims(W, 1))
+        return reshape(y, y.shape[:-1])
+    return MatMul()(x, W)
+
+
+def _require_product(operation: str, x: Variable, W: Variable) -> None:
+    if x.ndim and W.ndim and x.shape[-1] == W.shape[-2 if W.ndim > 1 else 0]:
+        try:
+            np.broadcast_shapes(x.shape[:-2], W.shape[:-2])
+            return
+        except ValueError:
+            pass
+    inner = f" with {x.shape[-1]} rows" if x.ndim else ""
+    raise ValueError(
+        f"{operation}: expected W{inner} to match x {x.shape}, got W {W.shape}"
+    )
+
+
+class Linear(Function):
+    """``x @ W + b`` as one Function."""
+
+    def forward(self, x: Array, W: Array, b: Array | None = None) -> Array:
+        y = np.matmul(x, W)
+        if b is not None:
+            y += b
+        return y
+
+    def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
+        x, W, *b = self.inputs
+        gx = matmul(gy, transpose(W)) if x.requires_grad else None
+        gW = None
+        if W.requires_grad:
+            rows, gys = reshape(x, (-1, x.shape[-1])), reshape(gy, (-1, gy.shape[-1]))
+            gW = matmul(transpose(rows), gys)
+        return (gx, gW, *(sum_to(gy, b0.shape) for b0 in b))
+
+
+def linear(x: Any, W: Any, b: Any = None) -> Variable:
+    """``x @ W + b``: the fully connected layer.
+
+    Args:
+        x: (N, in); more leading axes are allowed.
+        W: (in, out).
+        b: (out,), or ``None``.
+
+    Raises:
+        ValueError: The shapes do not go together.
+
+    >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([0.5]))
+    variable([[11.5]])
+    """
+    x, W = as_input(x), as_input(W)
+    _require_product("linear", x, W)
+    if W.ndim != 2 or x.ndim < 2:
+        y = matmul(x, W)
+        return y if b is None else y + b
+    if b is None:
+        return matmul(x, W)
+    b = as_input(b)
+    if b.shape not in ((W.shape[1],), (1, W.shape[1]), (1,), ()):
+        raise ValueError(
+            f"linear: expected b of shape ({W.shape[1]},) to match W {W.shape}, "
+            f"got {b.shape}"
+        )
+    return Linear()(x, W, b)
+
+
+def linear_simple(x: Any, W: Any, b: Any = None) -> Variable:
+    """``x @ W + b`` from ``matmul`` and ``+``, as the book first writes it.
+
+    >>> linear_simple(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    variable([[11.]])
+    """
+    y = matmul(x, W)
+    return y if b is None else y + b

@@ -1,0 +1,161 @@
+"""Many elements into one: sums, means, extremes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from dezero.backend import Array, Shape
+from dezero.core import BroadcastTo, Function, Variable, as_input, broadcast_to
+from dezero.functions.shape import reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def normalize_axis(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """``axis`` as a tuple of axes counted from the front; ``None`` is all of them.
+
+    Raises:
+        ValueError: An axis is out of range or named twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    counted = tuple(int(i) + ndim if i < 0 else int(i) for i in axes)
+    if len(set(counted)) < len(counted) or not all(0 <= i < ndim for i in counted):
+        raise ValueError(
+            f"{operation}: expected axis from {-ndim} to {ndim - 1}, each once, "
+            f"got {axis}"
+        )
+    return counted
+
+
+def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """``shape`` with length 1 at the reduced axes, as ``keepdims=True`` leaves it."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+class Sum(Function):
+    def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return np.add.reduce(x, axis=self.axis, keepdims=self.keepdims)  # type: ignore[call-overload]
+
+    def backward(self, gy: Variable) -> Variable:
+        if self.axis is not None and not self.keepdims:
+            axes = normalize_axis("sum", self.axis, len(self.x_shape))
+            gy = reshape(gy, kept_shape(self.x_shape, axes))
+        return BroadcastTo(self.x_shape)(gy)
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """The sum of the elements of ``x`` along ``axis``.
+
+    Args:
+        x: Variable or array.
+        axis: An axis, several, or ``None`` for all.
+        keepdims: Keep the summed axes, with length 1.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> sum(np.array([[1, 2], [3, 4]]), axis=0)
+    variable([4 6])
+    """
+    x = as_input(x)
+    if axis is not None:
+        axis = normalize_axis("sum", axis, x.ndim)
+    return Sum(axis, keepdims)(x)
+
+
+def average(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """The mean of the elements of ``x`` along ``axis``; ``mean`` is the same function.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> average(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    variable([2. 3.])
+    """
+    x = as_input(x)
+    axes = normalize_axis("average", axis, x.ndim)
+    count = math.prod(x.shape[i] for i in axes)
+    return sum(x, axis, keepdims) * (1 / count)
+
+
+mean = average
+
+
+class Max(Function):
+    """The largest element. Of equal ones the first counts: it gets the gradient."""
+
+    def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def forward(self, x: Array) -> Array:
+        return x.max(axis=self.axis, keepdims=self.keepdims)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        y = self.output()
+        axes = normalize_axis("max", self.axis, x.ndim)
+        kept = kept_shape(x.shape, axes)
+        chosen = first_equal(x.data, y.data.reshape(kept), axes)
+        return broadcast_to(reshape(gy, kept), x.shape) * chosen
+
+
+class Min(Max):
+    """The smallest element. Of equal ones the first counts: it gets the gradient."""
+
+    def forward(self, x: Array) -> Array:
+        return x.min(axis=self.axis, keepdims=self.keepdims)
+
+
+def first_equal(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """Where along ``axes`` ``x`` equals ``y`` for the first time, as booleans.
+
+    NaN equals NaN: it is what max and min give wherever there is one.
+    """
+    equal = (x == y) | ((x != x) & (y != y))
+    rest = tuple(i for i in range(x.ndim) if i not in axes)
+    order = (*rest, *axes)
+    rows = equal.transpose(order).reshape(*(x.shape[i] for i in rest), -1)
+    first = rows & (rows.cumsum(axis=-1) == 1)
+    back = np.argsort(order)
+    return first.reshape([x.shape[i] for i in order]).transpose([int(i) for i in back])
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """The largest element of ``x`` along ``axis``.
+
+    Of equal largest elements the first one gets the gradient, once. NaN wins.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> max(np.array([[1, 5], [3, 4]]), axis=1)
+    variable([5 4])
+    """
+    x = as_input(x)
+    return Max(normalize_axis("max", axis, x.ndim), keepdims)(x)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """The smallest element of ``x`` along ``axis``.
+
+    Of equal smallest elements the first one gets the gradient, once. NaN wins.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> min(np.array([[1, 5], [3, 4]]), axis=1)
+    variable([1 3])
+    """
+    x = as_input(x)
+    return Min(normalize_axis("min", axis, x.ndim), keepdims)(x)

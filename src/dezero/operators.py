@@ -1,0 +1,187 @@
+"""What a Variable answers to: one table that hangs operators and methods on it.
+
+Arithmetic is recorded; comparisons give plain arrays, as they have no derivative.
+``np.sin(v)``, ``array * v`` and ``np.sum(v)`` find their way here, too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from dezero import functions as F
+from dezero.core import Variable
+
+
+def _compare(op: Callable[[Any, Any], Any]) -> Callable[[Variable, Any], Any]:
+    def compare(self: Variable, other: Any) -> Any:
+        return op(self.data, other.data if isinstance(other, Variable) else other)
+
+    return compare
+
+
+def _reshape(self: Variable, *shape: Any) -> Variable:
+    """``F.reshape``: ``x.reshape(2, 3)`` or ``x.reshape((2, 3))``."""
+    return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _transpose(self: Variable, *axes: Any) -> Variable:
+    """``F.transpose``: ``x.transpose()``, ``x.transpose(1, 0)`` or of a tuple."""
+    if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+        axes = tuple(axes[0] or ())
+    return F.transpose(self, axes or None)
+
+
+def _iterate(self: Variable) -> Iterator[Variable]:
+    return (self[i] for i in range(len(self)))
+
+
+METHODS: dict[str, Any] = {
+    "__add__": F.add,
+    "__radd__": F.add,
+    "__sub__": F.sub,
+    "__rsub__": F.rsub,
+    "__mul__": F.mul,
+    "__rmul__": F.mul,
+    "__truediv__": F.div,
+    "__rtruediv__": F.rdiv,
+    "__pow__": F.pow,
+    "__rpow__": F.rpow,
+    "__mod__": F.mod,
+    "__rmod__": F.rmod,
+    "__matmul__": F.matmul,
+    "__rmatmul__": lambda x, y: F.matmul(y, x),
+    "__neg__": F.neg,
+    "__pos__": lambda x: x,
+    "__abs__": F.absolute,
+    "__getitem__": F.get_item,
+    "__iter__": _iterate,
+    "__eq__": _compare(operator.eq),
+    "__ne__": _compare(operator.ne),
+    "__lt__": _compare(operator.lt),
+    "__le__": _compare(operator.le),
+    "__gt__": _compare(operator.gt),
+    "__ge__": _compare(operator.ge),
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "T": property(lambda x: F.transpose(x)),
+    "flatten": lambda x: F.reshape(x, -1),
+    "sum": F.sum,
+    "mean": F.mean,
+    "max": F.max,
+    "min": F.min,
+    "clip": F.clip,
+    "matmul": F.matmul,
+    "dot": F.matmul,
+    "astype": F.astype,
+    "copy": F.copy,
+}
+
+# NumPy's functions, as they are called on a Variable.
+UFUNCS: dict[Any, Callable[..., Any]] = {
+    np.add: F.add,
+    np.subtract: F.sub,
+    np.multiply: F.mul,
+    np.divide: F.div,
+    np.power: F.pow,
+    np.remainder: F.mod,
+    np.matmul: F.matmul,
+    np.negative: F.neg,
+    np.positive: lambda x: x,
+    np.absolute: F.absolute,
+    np.sin: F.sin,
+    np.cos: F.cos,
+    np.tanh: F.tanh,
+    np.exp: F.exp,
+    np.log: F.log,
+    np.sqrt: F.sqrt,
+    np.square: lambda x: x * x,
+}
+COMPARISONS = (
+    np.equal,
+    np.not_equal,
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
+    np.isnan,
+    np.isfinite,
+    np.isinf,
+    np.sign,
+    np.floor,
+    np.ceil,
+    np.rint,
+)
+ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.sum: F.sum,
+    np.mean: F.mean,
+    np.max: F.max,
+    np.min: F.min,
+    np.reshape: F.reshape,
+    np.transpose: F.transpose,
+    np.expand_dims: F.expand_dims,
+    np.broadcast_to: F.broadcast_to,
+    np.clip: F.clip,
+    np.dot: F.matmul,
+    np.copy: F.copy,
+}
+
+
+def _array_ufunc(
+    self: Variable, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
+) -> Any:
+    if method == "__call__" and not kwargs:
+        if ufunc in UFUNCS:
+            return UFUNCS[ufunc](*inputs)
+        if ufunc in COMPARISONS:
+            return ufunc(*(x.data if isinstance(x, Variable) else x for x in inputs))
+    extra = f" with {', '.join(kwargs)}" if kwargs else ""
+    called = ufunc.__name__ + ("" if method == "__call__" else f".{method}") + extra
+    raise TypeError(
+        f"np.{called}: expected arrays, got a Variable, for which it has no derivative "
+        "here; write x.data for a plain array"
+    )
+
+
+def _array_function(
+    self: Variable, func: Any, types: Any, args: Any, kwargs: Any
+) -> Any:
+    if func in ARRAY_FUNCTIONS:
+        return ARRAY_FUNCTIONS[func](*args, **kwargs)
+    bare = [x.data if isinstance(x, Variable) else x for x in args]
+    if func in (
+        np.argmax,
+        np.argmin,
+        np.argsort,
+        np.shape,
+        np.ndim,
+        np.size,
+        np.array_equal,
+        np.allclose,
+        np.isclose,
+        np.zeros_like,
+        np.ones_like,
+        np.array_repr,
+        np.array_str,
+    ):
+        return func(*bare, **kwargs)
+    raise TypeError(
+        f"np.{func.__name__}: expected arrays, got a Variable, for which it has no "
+        "derivative here; write x.data for a plain array"
+    )
+
+
+METHODS["__array_ufunc__"] = _array_ufunc
+METHODS["__array_function__"] = _array_function
+
+
+def setup_variable() -> None:
+    """Hang the table on Variable. Importing ``dezero`` has done it already."""
+    for name, method in METHODS.items():
+        setattr(Variable, name, method)
+
+
+setup_variable()
