@@ -14,7 +14,7 @@ import numpy as np
 from dezero import functions as F
 from dezero.backend import Array, as_numpy, get_array_module
 from dezero.config import no_grad, using_config
-from dezero.core import Variable, as_input, propagate
+from dezero.core import Variable, as_input, as_variable, propagate
 from dezero.errors import GradientError
 
 # Of the central difference: the error of truncation is near EPS ** 2, that of
@@ -25,7 +25,7 @@ EPS = 1e-5
 def array_equal(a: Any, b: Any) -> bool:
     """Whether two arrays or Variables have the same shape and the same elements.
 
-    >>> dezero.gradcheck.array_equal(Variable(np.array([1, 2])), np.array([1, 2]))
+    >>> array_equal(Variable(np.array([1, 2])), np.array([1, 2]))
     True
     """
     return bool(np.array_equal(as_numpy(a), as_numpy(b)))
@@ -34,7 +34,7 @@ def array_equal(a: Any, b: Any) -> bool:
 def array_allclose(a: Any, b: Any, rtol: float = 1e-4, atol: float = 1e-5) -> bool:
     """Whether two arrays or Variables agree: ``|a - b| <= atol + rtol * |b|``.
 
-    >>> dezero.gradcheck.array_allclose(np.array(1.0), np.array(1.000001))
+    >>> array_allclose(np.array(1.0), np.array(1.000001))
     True
     """
     return bool(np.allclose(as_numpy(a), as_numpy(b), rtol=rtol, atol=atol))
@@ -52,8 +52,8 @@ def numerical_grad(f: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> 
     Returns:
         An array of the shape of ``x``, in float64.
 
-    >>> dezero.gradcheck.numerical_grad(F.sin, np.array(0.0)).round(6)
-    1.0
+    >>> numerical_grad(F.sin, np.array([0.0, np.pi])).round(6)
+    array([ 1., -1.])
     """
     return _differences(lambda x: f(x, *args, **kwargs), _float64(x), 1.0)
 
@@ -84,7 +84,7 @@ def gradient_check(
         ``True`` where all elements agree; else ``False``, after one printed line
         about the worst of them.
 
-    >>> dezero.gradcheck.gradient_check(F.softmax, np.array([[1.0, 2.0, 3.0]]))
+    >>> gradient_check(F.softmax, np.array([[1.0, 2.0, 3.0]]))
     True
     """
 
@@ -135,7 +135,7 @@ def check_derivatives(
     Raises:
         GradientError: A derivative is wrong; the message says of which order.
 
-    >>> dezero.gradcheck.check_derivatives(F.tanh, np.array([0.5, -1.0]))
+    >>> check_derivatives(F.tanh, np.array([0.5, -1.0]))
     """
     arrays = [as_numpy(x) for x in xs]
     varied = [_float64(x) for x in arrays if x.dtype.kind == "f"]
@@ -153,7 +153,7 @@ def check_derivatives(
 
     def derivative(k: int, point: list[Array]) -> float:
         """The derivative along the first ``k`` directions."""
-        leaves = [Variable(x) for x in point]
+        leaves = [as_variable(x) for x in point]
         with using_config("enable_backprop", True):
             y = _dot(outputs(leaves[: len(varied)]), leaves[len(varied) :])
             for direction in directions[:k]:
