@@ -1,6 +1,6 @@
 """DeZero: a deep-learning framework whose whole story a reader can hold in the head."""
 
-from dezero import functions, operators
+from dezero import cuda, functions, operators, utils
 from dezero.core import (
     Config,
     Function,
@@ -22,9 +22,11 @@ __all__ = [
     "__version__",
     "as_array",
     "as_variable",
+    "cuda",
     "functions",
     "no_grad",
     "operators",
     "test_mode",
     "using_config",
+    "utils",
 ]
