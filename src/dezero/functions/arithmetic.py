@@ -1,7 +1,7 @@
 """``+ - * / % **``, negation and absolute value.
 
-Shapes broadcast as in NumPy; the engine sums the gradients back. A Python number
-is weak: ``x * 2.0`` keeps the type of ``x``.
+Shapes broadcast as in NumPy, else it is a ValueError; the engine sums the gradients
+back. A Python number is weak: ``x * 2.0`` keeps the type of ``x``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,23 @@ import numpy as np
 
 from dezero.backend import Array
 from dezero.core import Function, Variable, as_input
+
+
+def _misfit(operation: str, x0: Any, x1: Any, error: ValueError) -> ValueError:
+    """What to raise in place of NumPy's ``error``, now that there is one."""
+    shape0, shape1 = as_input(x0).shape, as_input(x1).shape
+    try:
+        np.broadcast_shapes(shape0, shape1)
+    except ValueError:
+        return ValueError(
+            f"{operation}: expected shapes that broadcast, got {shape0} and {shape1}"
+        )
+    if operation == "pow":  # the only thing else that NumPy refuses
+        return ValueError(
+            "pow: expected a floating type for a negative power, got integers; "
+            "write x.astype(float)"
+        )
+    return error
 
 
 class Add(Function):
@@ -30,7 +47,10 @@ def add(x0: Any, x1: Any) -> Variable:
     >>> add(np.array([1, 2]), 10)
     variable([11 12])
     """
-    return Add()(x0, x1)
+    try:
+        return Add()(x0, x1)
+    except ValueError as error:
+        raise _misfit("add", x0, x1, error) from None
 
 
 class Sub(Function):
@@ -49,7 +69,10 @@ def sub(x0: Any, x1: Any) -> Variable:
     >>> sub(np.array([1, 2]), 10)
     variable([-9 -8])
     """
-    return Sub()(x0, x1)
+    try:
+        return Sub()(x0, x1)
+    except ValueError as error:
+        raise _misfit("sub", x0, x1, error) from None
 
 
 def rsub(x0: Any, x1: Any) -> Variable:
@@ -80,7 +103,10 @@ def mul(x0: Any, x1: Any) -> Variable:
     >>> mul(np.array([1, 2]), 10)
     variable([10 20])
     """
-    return Mul()(x0, x1)
+    try:
+        return Mul()(x0, x1)
+    except ValueError as error:
+        raise _misfit("mul", x0, x1, error) from None
 
 
 class Div(Function):
@@ -104,7 +130,10 @@ def div(x0: Any, x1: Any) -> Variable:
     >>> div(np.array([1.0, 2.0]), 10)
     variable([0.1 0.2])
     """
-    return Div()(x0, x1)
+    try:
+        return Div()(x0, x1)
+    except ValueError as error:
+        raise _misfit("div", x0, x1, error) from None
 
 
 def rdiv(x0: Any, x1: Any) -> Variable:
@@ -153,6 +182,22 @@ class Pow(Function):
         return gy * (self.c * x ** (self.c - 1))
 
 
+class RPow(Function):
+    """``c ** x`` for a constant ``c``."""
+
+    takes_scalars = True
+
+    def __init__(self, c: float) -> None:
+        self.c = c
+
+    def forward(self, x: Array) -> Array:
+        return self.c**x
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy * (y * float(np.log(self.c)))
+
+
 class Power(Function):
     """``x0 ** x1`` where both may vary."""
 
@@ -164,8 +209,13 @@ class Power(Function):
     def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
         x0, x1 = self.inputs
         y = self.output()
-        gx0 = gy * x1 * x0 ** (x1 - 1) if x0.requires_grad else None
-        gx1 = gy * y * np.log(x0) if x1.requires_grad else None
+        gx0 = gx1 = None
+        if x0.requires_grad:
+            # To the power 0, the derivative is 0: at x0 = 0, too, not 0 * 0**-1.
+            less = 1 if x1.requires_grad else (x1.data != 0).astype(x1.dtype)
+            gx0 = gy * (x1 * x0 ** (x1 - less))
+        if x1.requires_grad:
+            gx1 = gy * (y * np.log(x0))
         return gx0, gx1
 
 
@@ -174,14 +224,20 @@ def pow(x: Any, c: Any) -> Variable:
 
     Args:
         x: Variable or array.
-        c: A number (all derivatives are right at ``x = 0``, too), or a Variable or
-            array; for the gradient by ``c``, ``x`` must be positive.
+        c: A number or array (all derivatives are right at ``x = 0``, too), or a
+            Variable; for the gradient by ``c``, ``x`` must be positive.
+
+    Raises:
+        ValueError: The shapes do not broadcast, or integers meet a negative power.
 
     >>> pow(np.array([1.0, 2.0]), 3)
     variable([1. 8.])
     """
-    number = isinstance(c, (int, float, np.generic))
-    return Pow(c)(x) if number else Power()(x, c)
+    number = _number(c)
+    try:
+        return Power()(x, c) if number is None else Pow(number)(x)
+    except ValueError as error:
+        raise _misfit("pow", x, c, error) from None
 
 
 def rpow(x: Any, c: Any) -> Variable:
@@ -190,7 +246,20 @@ def rpow(x: Any, c: Any) -> Variable:
     >>> rpow(np.array([1.0, 2.0]), 3)
     variable([3. 9.])
     """
-    return pow(as_input(c), x)
+    number = _number(c)
+    if number is None:
+        return pow(c, x)
+    try:
+        return RPow(number)(x)
+    except ValueError as error:
+        raise _misfit("pow", number, x, error) from None
+
+
+def _number(c: Any) -> Any:
+    """A number as Python has it, hence weak; ``None`` for all else."""
+    if isinstance(c, np.generic):
+        return c.item()
+    return c if isinstance(c, (int, float)) else None
 
 
 class Mod(Function):
@@ -210,7 +279,10 @@ def mod(x0: Any, x1: Any) -> Variable:
     >>> mod(np.array([5.0, -5.0]), 3)
     variable([2. 1.])
     """
-    return Mod()(x0, x1)
+    try:
+        return Mod()(x0, x1)
+    except ValueError as error:
+        raise _misfit("mod", x0, x1, error) from None
 
 
 def rmod(x0: Any, x1: Any) -> Variable:

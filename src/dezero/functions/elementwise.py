@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.core import Function, Variable
+from dezero.core import Function, Variable, as_input
 
 
 class Sin(Function):
@@ -152,12 +152,34 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Variable:
 
     The gradient passes where ``x`` is inside the bounds or on one of them.
 
+    Args:
+        x: Variable or array.
+        x_min: The lower bound: a number, an array that broadcasts, or ``None``.
+        x_max: The upper bound, likewise.
+
     Raises:
-        ValueError: Both bounds are ``None``.
+        TypeError: A bound is a Variable: there is no derivative by the bounds.
+        ValueError: Both bounds are ``None``, or do not broadcast.
 
     >>> clip(np.array([-2.0, 0.5, 2.0]), -1, None)
     variable([-1.   0.5  2. ])
     """
     if x_min is None and x_max is None:
         raise ValueError("clip: expected x_min, x_max or both, got None for both")
-    return Clip(x_min, x_max)(x)
+    bounds = []
+    for bound in (x_min, x_max):
+        if isinstance(bound, Variable):
+            raise TypeError(
+                "clip: expected numbers or arrays as bounds, got a Variable, for which "
+                "it has no derivative; write bound.data"
+            )
+        # NumPy's scalars become weak numbers: x keeps its type.
+        bounds.append(bound.item() if isinstance(bound, np.generic) else bound)
+    try:
+        return Clip(*bounds)(x)
+    except ValueError:
+        shapes = " and ".join(str(np.shape(b)) for b in bounds if b is not None)
+        raise ValueError(
+            f"clip: expected bounds that broadcast to x {as_input(x).shape}, "
+            f"got {shapes}"
+        ) from None

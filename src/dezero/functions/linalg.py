@@ -60,16 +60,22 @@ def matmul(x: Any, W: Any) -> Variable:
 
 
 def _require_product(operation: str, x: Variable, W: Variable) -> None:
-    if x.ndim and W.ndim and x.shape[-1] == W.shape[-2 if W.ndim > 1 else 0]:
-        try:
-            np.broadcast_shapes(x.shape[:-2], W.shape[:-2])
-            return
-        except ValueError:
-            pass
-    inner = f" with {x.shape[-1]} rows" if x.ndim else ""
-    raise ValueError(
-        f"{operation}: expected W{inner} to match x {x.shape}, got W {W.shape}"
-    )
+    got = f"got x {x.shape} and W {W.shape}"
+    if not (x.ndim and W.ndim):
+        raise ValueError(
+            f"{operation}: expected x and W with axes, {got}; write x * W for numbers"
+        )
+    if x.shape[-1] != W.shape[-2 if W.ndim > 1 else 0]:
+        raise ValueError(
+            f"{operation}: expected W with {x.shape[-1]} rows to match x {x.shape}, "
+            f"got W {W.shape}"
+        )
+    try:
+        np.broadcast_shapes(x.shape[:-2], W.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"{operation}: expected stacks of matrices that broadcast, {got}"
+        ) from None
 
 
 class Linear(Function):
@@ -77,8 +83,11 @@ class Linear(Function):
 
     def forward(self, x: Array, W: Array, b: Array | None = None) -> Array:
         y = np.matmul(x, W)
-        if b is not None:
-            y += b
+        if b is None:
+            return y
+        if b.dtype != y.dtype:
+            return y + b
+        y += b
         return y
 
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
@@ -106,10 +115,9 @@ def linear(x: Any, W: Any, b: Any = None) -> Variable:
     variable([[11.5]])
     """
     x, W = as_input(x), as_input(W)
+    if W.ndim != 2:
+        raise ValueError(f"linear: expected W of shape (in, out), got W {W.shape}")
     _require_product("linear", x, W)
-    if W.ndim != 2 or x.ndim < 2:
-        y = matmul(x, W)
-        return y if b is None else y + b
     if b is None:
         return matmul(x, W)
     b = as_input(b)
@@ -118,7 +126,7 @@ def linear(x: Any, W: Any, b: Any = None) -> Variable:
             f"linear: expected b of shape ({W.shape[1]},) to match W {W.shape}, "
             f"got {b.shape}"
         )
-    return Linear()(x, W, b)
+    return Linear()(x, W, b) if x.ndim > 1 and b.ndim else matmul(x, W) + b
 
 
 def linear_simple(x: Any, W: Any, b: Any = None) -> Variable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,30 @@ def normalize_axis(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """``axis`` as a tuple of axes counted from the front; ``None`` is all of them.
 
     Raises:
+        TypeError: An axis is not an integer.
         ValueError: An axis is out of range or named twice.
     """
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    counted = tuple(int(i) + ndim if i < 0 else int(i) for i in axes)
+    try:
+        counted = tuple(index(i) + ndim if i < 0 else index(i) for i in axes)
+    except TypeError:
+        raise TypeError(
+            f"{operation}: expected integers as axis, or None, got {axis!r}"
+        ) from None
     if len(set(counted)) < len(counted) or not all(0 <= i < ndim for i in counted):
-        raise ValueError(
-            f"{operation}: expected axis from {-ndim} to {ndim - 1}, each once, "
-            f"got {axis}"
-        )
+        allowed = f"from {-ndim} to {ndim - 1}, each once" if ndim else "None"
+        raise ValueError(f"{operation}: expected axis {allowed}, got {axis}")
     return counted
+
+
+def _filled_axes(operation: str, axis: Any, shape: Shape) -> tuple[int, ...]:
+    """``axis`` as ``normalize_axis`` gives it, of something: there are elements."""
+    axes = normalize_axis(operation, axis, len(shape))
+    if not all(shape[i] for i in axes):
+        raise ValueError(f"{operation}: expected elements along axis, got x {shape}")
+    return axes
 
 
 def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
@@ -77,15 +90,14 @@ def average(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The mean of the elements of ``x`` along ``axis``; ``mean`` is the same function.
 
     Raises:
-        ValueError: ``axis`` is out of range.
+        ValueError: ``axis`` is out of range, or there are no elements.
 
     >>> average(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     variable([2. 3.])
     """
     x = as_input(x)
-    axes = normalize_axis("average", axis, x.ndim)
-    count = math.prod(x.shape[i] for i in axes)
-    return sum(x, axis, keepdims) * (1 / count)
+    axes = _filled_axes("average", axis, x.shape)
+    return sum(x, axis, keepdims) / math.prod(x.shape[i] for i in axes)
 
 
 mean = average
@@ -137,13 +149,13 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     Of equal largest elements the first one gets the gradient, once. NaN wins.
 
     Raises:
-        ValueError: ``axis`` is out of range.
+        ValueError: ``axis`` is out of range, or there are no elements.
 
     >>> max(np.array([[1, 5], [3, 4]]), axis=1)
     variable([5 4])
     """
     x = as_input(x)
-    return Max(normalize_axis("max", axis, x.ndim), keepdims)(x)
+    return Max(_filled_axes("max", axis, x.shape), keepdims)(x)
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
@@ -152,10 +164,10 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     Of equal smallest elements the first one gets the gradient, once. NaN wins.
 
     Raises:
-        ValueError: ``axis`` is out of range.
+        ValueError: ``axis`` is out of range, or there are no elements.
 
     >>> min(np.array([[1, 5], [3, 4]]), axis=1)
     variable([1 3])
     """
     x = as_input(x)
-    return Min(normalize_axis("min", axis, x.ndim), keepdims)(x)
+    return Min(_filled_axes("min", axis, x.shape), keepdims)(x)

@@ -39,21 +39,27 @@ def reshape(x: Any, shape: int | Shape) -> Variable:
         return x
     known = math.prod(n for n in shape if n != -1)
     fits = known == x.size if -1 not in shape else known and x.size % known == 0
-    if not fits or shape.count(-1) > 1:
+    if not fits or shape.count(-1) > 1 or min(shape, default=0) < -1:
         raise ValueError(
             f"reshape: expected a shape of {x.size} elements for x {x.shape}, "
             f"got {shape}"
         )
-    return Reshape(shape)(x)
+    shape = tuple(x.size // known if n == -1 else n for n in shape)
+    return x if x.shape == shape else Reshape(shape)(x)
 
 
 def flatten(x: Any) -> Variable:
     """``x`` of shape (N, ...) as a matrix (N, product of the rest).
 
+    Raises:
+        ValueError: ``x`` has no axes.
+
     >>> flatten(np.zeros((2, 3, 4))).shape
     (2, 12)
     """
     x = as_input(x)
+    if not x.ndim:
+        raise ValueError("flatten: expected x with at least one axis, got x ()")
     return reshape(x, (len(x), math.prod(x.shape[1:])))
 
 
@@ -123,11 +129,13 @@ class AsType(Function):
 
 
 def astype(x: Any, dtype: Any) -> Variable:
-    """``x`` with its elements as another type.
+    """``x`` with its elements as another type; integers and booleans are constants.
 
     >>> astype(np.array([1.5]), np.float32).dtype
     dtype('float32')
     """
+    if np.dtype(dtype).kind not in "fc":
+        return as_input(as_input(x).data.astype(dtype))
     return AsType(dtype)(x)
 
 
