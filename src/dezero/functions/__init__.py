@@ -1,5 +1,6 @@
 """All functions of Variables: ``import dezero.functions as F``."""
 
+from dezero.backend.convolution import col2im_array, im2col_array
 from dezero.core import BroadcastTo, SumTo, broadcast_to, sum_to
 from dezero.functions.arithmetic import (
     Abs,
@@ -25,6 +26,18 @@ from dezero.functions.arithmetic import (
     rsub,
     sub,
 )
+from dezero.functions.convolution import (
+    Col2im,
+    Conv2d,
+    Conv2DGradW,
+    Deconv2d,
+    Im2col,
+    col2im,
+    conv2d,
+    conv2d_simple,
+    deconv2d,
+    im2col,
+)
 from dezero.functions.elementwise import (
     Clip,
     Cos,
@@ -43,6 +56,15 @@ from dezero.functions.elementwise import (
 )
 from dezero.functions.indexing import GetItem, GetItemGrad, embed_id, get_item
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
+from dezero.functions.pooling import (
+    AveragePooling,
+    Pooling,
+    Pooling2DGrad,
+    Pooling2DWithIndexes,
+    average_pooling,
+    pooling,
+    pooling_simple,
+)
 from dezero.functions.reduction import Max, Min, Sum, average, max, mean, min, sum
 from dezero.functions.shape import (
     AsType,
@@ -61,14 +83,20 @@ __all__ = [
     "Abs",
     "Add",
     "AsType",
+    "AveragePooling",
     "BroadcastTo",
     "Clip",
+    "Col2im",
+    "Conv2DGradW",
+    "Conv2d",
     "Copy",
     "Cos",
+    "Deconv2d",
     "Div",
     "Exp",
     "GetItem",
     "GetItemGrad",
+    "Im2col",
     "Linear",
     "Log",
     "MatMul",
@@ -77,6 +105,9 @@ __all__ = [
     "Mod",
     "Mul",
     "Neg",
+    "Pooling",
+    "Pooling2DGrad",
+    "Pooling2DWithIndexes",
     "Pow",
     "Power",
     "RPow",
@@ -92,16 +123,24 @@ __all__ = [
     "add",
     "astype",
     "average",
+    "average_pooling",
     "broadcast_to",
     "clip",
+    "col2im",
+    "col2im_array",
+    "conv2d",
+    "conv2d_simple",
     "copy",
     "cos",
+    "deconv2d",
     "div",
     "embed_id",
     "exp",
     "expand_dims",
     "flatten",
     "get_item",
+    "im2col",
+    "im2col_array",
     "linear",
     "linear_simple",
     "log",
@@ -112,6 +151,8 @@ __all__ = [
     "mod",
     "mul",
     "neg",
+    "pooling",
+    "pooling_simple",
     "pow",
     "rdiv",
     "reshape",
