@@ -1,0 +1,29 @@
+"""What every test starts from, and what it must leave behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from dezero.config import switches
+
+settings.register_profile("dezero", deadline=None)
+settings.load_profile("dezero")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    """Seed NumPy; fail a test that leaves a switch turned or a thread running."""
+    switches_before = switches.get()
+    threads_before = set(threading.enumerate())
+    np.random.seed(0)
+    yield
+    switches_after = switches.get()
+    switches.set(switches_before)
+    started = [t for t in threading.enumerate() if t not in threads_before]
+    assert switches_after == switches_before, "the test leaks a switch"
+    assert not started, f"the test leaks threads: {started}"
