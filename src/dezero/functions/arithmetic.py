@@ -270,7 +270,9 @@ class Mod(Function):
 
     def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
         x0, x1 = self.inputs
-        return gy, -gy * (x0.data // x1.data) if x1.requires_grad else None
+        if not x1.requires_grad:
+            return gy, None
+        return gy, -gy * (x0._data // x1._data)  # not data: a number stays weak
 
 
 def mod(x0: Any, x1: Any) -> Variable:

@@ -1,0 +1,297 @@
+"""One line per operation: its tests follow from it (``test_cases.py``).
+
+A case says what to feed an operation: a strategy that draws arrays of random shapes
+and the keyword arguments that go with them. Letters stand for lengths: ``"ND, D"`` are
+two arrays of shapes (N, D) and (D,). Values keep away from kinks and poles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+
+import dezero.functions as F
+
+Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+Sample = tuple[list[np.ndarray], dict[str, Any]]  # arrays, keyword arguments
+Samples = st.SearchStrategy[Sample]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str  # of the function in dezero.functions
+    samples: Samples
+    reference: Callable[..., Any] | None = None  # the same on arrays
+    call: Callable[..., Any] | None = None  # where it is not the function itself
+    note: str = ""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        return self.call or getattr(F, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.note}" if self.note else self.name
+
+
+# -- what stands in the arrays ------------------------------------------------------
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(size=shape)
+
+
+def zeros(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(shape)
+
+
+def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(0.5, 2.0, shape)
+
+
+def nonzero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def probability(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.uniform(0.1, 0.9, shape)
+
+
+def distinct(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """No two closer than 0.1: a little step does not change which is the largest."""
+    count = int(np.prod(shape))
+    return (rng.permutation(count).reshape(shape) - count // 2) * 0.1
+
+
+def between(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """In the middle of intervals: at least 0.2 from every multiple of 1."""
+    return rng.integers(-3, 3, shape) + rng.uniform(0.2, 0.8, shape)
+
+
+def labels(below: int) -> Fill:
+    return lambda rng, shape: rng.integers(0, below, shape)
+
+
+def binary(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(0, 2, shape)
+
+
+def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return [np.asarray(f(rng, s)) for f, s in zip(fills, shapes, strict=True)]
+
+
+# -- in which shapes ----------------------------------------------------------------
+
+
+@st.composite
+def anywhere(draw: st.DrawFn, *fills: Fill, min_dims: int = 0, **kwargs: Any) -> Sample:
+    """Arrays of one shape, of any number of axes up to 3."""
+    shape = draw(hnp.array_shapes(min_dims=min_dims, max_dims=3, max_side=4))
+    return fill(draw, fills, [shape] * len(fills)), kwargs
+
+
+@st.composite
+def broadcasting(draw: st.DrawFn, *fills: Fill) -> Sample:
+    """Arrays whose shapes broadcast, each way."""
+    drawn = draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=len(fills), max_dims=3, max_side=4)
+    )
+    return fill(draw, fills, drawn.input_shapes), {}
+
+
+@st.composite
+def shaped(draw: st.DrawFn, letters: str, *fills: Fill, **kwargs: Any) -> Sample:
+    """Arrays by their letters, each a length from 1 to 4; normal if not said."""
+    words = [word.strip() for word in letters.split(",")]
+    names = sorted(set("".join(words)))
+    lengths = {name: draw(st.integers(1, 4)) for name in names}
+    shapes = [tuple(lengths[name] for name in word) for word in words]
+    return fill(draw, fills or [normal] * len(words), shapes), kwargs
+
+
+@st.composite
+def reducing(draw: st.DrawFn, one: Fill = normal) -> Sample:
+    """An array, with one axis, some or all to reduce, from either end."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    axes = hnp.valid_tuple_axes(len(shape), min_size=1)
+    axis = draw(st.none() | axes | axes.map(lambda several: several[0]))
+    return fill(draw, [one], [shape]), {"axis": axis, "keepdims": draw(st.booleans())}
+
+
+@st.composite
+def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
+    """An array and one of its axes, from either end."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    return fill(draw, [one], [shape]), {"axis": axis}
+
+
+@st.composite
+def inserting(draw: st.DrawFn) -> Sample:
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    return fill(draw, [normal], [shape]), {"axis": axis}
+
+
+@st.composite
+def transposing(draw: st.DrawFn) -> Sample:
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, max_side=3))
+    axes = draw(st.none() | st.permutations(range(len(shape))))
+    return fill(draw, [normal], [shape]), {"axes": axes}
+
+
+@st.composite
+def reshaping(draw: st.DrawFn) -> Sample:
+    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    shape = list(draw(st.permutations(lengths)))
+    shape[draw(st.integers(0, len(shape) - 1))] = -1
+    return fill(draw, [normal], [tuple(lengths)]), {"shape": tuple(shape)}
+
+
+@st.composite
+def stretching(draw: st.DrawFn) -> Sample:
+    """An array, and a larger shape to which it broadcasts."""
+    small = draw(hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
+    shape = draw(hnp.broadcastable_shapes(small, min_dims=len(small), max_dims=3))
+    larger = np.broadcast_shapes(small, shape)
+    return fill(draw, [normal], [small]), {"shape": larger}
+
+
+@st.composite
+def shrinking(draw: st.DrawFn) -> Sample:
+    """An array, and a smaller shape that broadcasts to its own."""
+    (x,), kwargs = draw(stretching())
+    return fill(draw, [normal], [kwargs["shape"]]), {"shape": x.shape}
+
+
+@st.composite
+def slicing(draw: st.DrawFn) -> Sample:
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    slices = draw(hnp.basic_indices(shape, allow_newaxis=True))
+    return fill(draw, [normal], [shape]), {"slices": slices}
+
+
+@st.composite
+def picking(draw: st.DrawFn) -> Sample:
+    """An array and lists of places in it, which come twice or more often."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
+    indices = draw(
+        hnp.integer_array_indices(
+            shape, result_shape=hnp.array_shapes(max_dims=2, min_side=2, max_side=4)
+        )
+    )
+    return fill(draw, [normal], [shape]), {"slices": indices}
+
+
+@st.composite
+def masking(draw: st.DrawFn) -> Sample:
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=2, max_side=4))
+    x, mask = fill(draw, [normal, binary], [shape, shape])
+    return [x], {"slices": mask.astype(bool)}
+
+
+@st.composite
+def looking_up(draw: st.DrawFn) -> Sample:
+    """Numbers of rows, with repeats, and the matrix they are of."""
+    rows, features = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    shape = draw(hnp.array_shapes(max_dims=2, min_side=2, max_side=4))
+    return fill(draw, [labels(rows), normal], [shape, (rows, features)]), {}
+
+
+@st.composite
+def multiplying(draw: st.DrawFn) -> Sample:
+    """Two vectors, matrices or stacks of them that ``@`` takes."""
+    drawn = draw(
+        hnp.mutually_broadcastable_shapes(
+            signature=np.matmul.signature, max_dims=2, max_side=3
+        )
+    )
+    return fill(draw, [normal, normal], drawn.input_shapes), {}
+
+
+# -- the table ----------------------------------------------------------------------
+
+CASES = [
+    # arithmetic
+    Case("add", broadcasting(normal, normal), np.add),
+    Case("sub", broadcasting(normal, normal), np.subtract),
+    Case("rsub", broadcasting(normal, normal), lambda x0, x1: x1 - x0),
+    Case("mul", broadcasting(normal, normal), np.multiply),
+    Case("div", broadcasting(normal, nonzero), np.divide),
+    Case("rdiv", broadcasting(nonzero, normal), lambda x0, x1: x1 / x0),
+    Case("neg", anywhere(normal), np.negative),
+    Case("absolute", anywhere(nonzero), np.abs),
+    Case("mod", broadcasting(between, positive), np.mod),
+    Case("mod", anywhere(between), lambda x: x % 1, lambda x: x % 1, "number"),
+    Case("rmod", anywhere(positive), lambda x: 7.3 % x, lambda x: F.rmod(x, 7.3)),
+    Case("pow", broadcasting(positive, normal), np.power),
+    Case("pow", anywhere(normal, c=3), lambda x, c: x**c, note="cube"),
+    Case("pow", anywhere(zeros, c=2), lambda x, c: x**c, note="square-at-0"),
+    Case("pow", anywhere(zeros, c=0), lambda x, c: x**c, note="0-at-0"),
+    Case("pow", anywhere(positive, c=-1.5), lambda x, c: x**c, note="root"),
+    Case("rpow", broadcasting(normal, positive), lambda x, c: c**x),
+    Case("rpow", anywhere(normal, c=2.5), lambda x, c: c**x, note="number"),
+    # elementwise
+    Case("sin", anywhere(normal), np.sin),
+    Case("cos", anywhere(normal), np.cos),
+    Case("tanh", anywhere(normal), np.tanh),
+    Case("exp", anywhere(normal), np.exp),
+    Case("log", anywhere(positive), np.log),
+    Case("sqrt", anywhere(positive), np.sqrt),
+    Case("clip", anywhere(between, x_min=-1, x_max=1), lambda x, **_: x.clip(-1, 1)),
+    Case(
+        "clip",
+        anywhere(between, x_min=0, x_max=None),
+        lambda x, **_: x.clip(0),
+        note="below",
+    ),
+    Case(
+        "clip",
+        anywhere(between, x_min=None, x_max=1),
+        lambda x, **_: x.clip(None, 1),
+        note="above",
+    ),
+    # shape
+    Case("reshape", reshaping(), lambda x, shape: x.reshape(shape)),
+    Case("flatten", anywhere(normal, min_dims=1), lambda x: x.reshape(len(x), -1)),
+    Case("expand_dims", inserting(), np.expand_dims),
+    Case("transpose", transposing(), np.transpose),
+    Case("broadcast_to", stretching(), np.broadcast_to),
+    Case(
+        "sum_to",
+        shrinking(),
+        lambda x, shape: x.sum(
+            tuple(range(x.ndim - len(shape)))
+            + tuple(i - len(shape) for i, n in enumerate(shape) if n == 1)
+        ).reshape(shape),
+    ),
+    Case(
+        "astype", anywhere(normal, dtype=np.float64), lambda x, dtype: x.astype(dtype)
+    ),
+    Case("copy", anywhere(normal), np.copy),
+    # indexing
+    Case("get_item", slicing(), lambda x, slices: x[slices], note="slices"),
+    Case("get_item", picking(), lambda x, slices: x[slices], note="repeats"),
+    Case("get_item", masking(), lambda x, slices: x[slices], note="mask"),
+    Case("embed_id", looking_up(), lambda x, W: W[x]),
+    # reduction
+    Case("sum", reducing(), np.sum),
+    Case("average", reducing(), np.mean),
+    Case("mean", reducing(), np.mean),
+    Case("max", reducing(distinct), np.max),
+    Case("min", reducing(distinct), np.min),
+    # linear algebra
+    Case("matmul", multiplying(), np.matmul),
+    Case("linear", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+    Case("linear", shaped("NI, IO"), lambda x, W: x @ W, note="no-bias"),
+    Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
+    Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+]
+
+# What no derivative is asked of, and why.
+WITHOUT_DERIVATIVE: dict[str, str] = {}
