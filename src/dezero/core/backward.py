@@ -9,6 +9,7 @@ the way leaves every ``grad`` as it was.
 from __future__ import annotations
 
 import sys
+import threading
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any
@@ -33,74 +34,86 @@ def propagate(
     ``grad``. Gradients in the answer may share arrays: ``backward`` parts them.
     """
     grads = {root: seed}  # of each Variable reached, so far
+    kept: dict[Variable, Variable] = {}
     summed: set[Variable] = set()  # whose gradient is a sum, hence an array of ours
-    first = root.creator
-    assert first is not None
-    waiting: dict[int, list[Function]] = {first.generation: [first]}
-    generations = [-first.generation]  # a heap: the keys of waiting, highest first
+    # A Function waits in the shape of its output: a slot of a Variable is read in
+    # half the time of an attribute of a Function.
+    waiting = {root.generation: [root]}
+    generations = [-root.generation]  # a heap: the keys of waiting, highest first
     debug = switches.get().debug
     with using_config("enable_backprop", create_graph):
         while generations:
-            funcs = waiting.pop(-heappop(generations))
-            if len(funcs) > 1:  # complete: only higher generations add to it
-                funcs.sort(key=attrgetter("created"))
-            while funcs:
-                func = funcs.pop()
+            ys = waiting.pop(-heappop(generations))
+            if len(ys) > 1:  # complete: only higher generations add to it
+                ys.sort(key=attrgetter("created"))
+            while ys:
+                y = ys.pop()
+                func = y.creator
+                if func is None or y not in grads:
+                    continue  # ran with another of its outputs
                 if debug:
                     _check_contents(func)
                 if func.output_specs or retain_grad:
-                    gys = _gradients_of_outputs(func, grads, retain_grad)
+                    gys = _gradients_of_outputs(func, grads)
+                    if retain_grad:
+                        kept.update(_alive(func, gys))
+                    gxs = func.backward(*gys)
                 else:
-                    gys = [grads.pop(func.outputs[0]())]  # type: ignore[arg-type]
-                gxs = func.backward(*gys)
-                inputs, created = func.inputs, func.created
+                    gxs = func.backward(grads.pop(y))
                 if type(gxs) is not tuple:
                     gxs = tuple(gxs) if isinstance(gxs, list) else (gxs,)
+                inputs = func.inputs
                 if len(gxs) != len(inputs):
                     raise GradientError(
                         f"{type(func).__name__}.backward: expected {len(inputs)} "
                         f"gradients, one per input, got {len(gxs)}"
                     )
+                created = y.created
                 for x, gx in zip(inputs, gxs):  # noqa: B905  (lengths just compared)
                     if x._written > created:
                         raise _written_behind(func, x)
                     if not x.requires_grad:
                         continue
                     if type(gx) is not Variable or gx._data.shape != x._data.shape:
-                        gx = _fitted(func, x, gx, gys)
+                        gx = _fitted(func, x, gx)
                         if gx is None:
                             continue
-                    if x in grads:
-                        grads[x] = _sum(grads[x], gx, x, summed, create_graph)
+                    before = grads.get(x)
+                    if before is not None:
+                        grads[x] = _sum(before, gx, x, summed, create_graph)
                         continue
                     grads[x] = gx
-                    creator = x.creator
-                    if creator is None:
+                    if x.creator is None:
                         continue
-                    peers = waiting.get(creator.generation)
+                    peers = waiting.get(x.generation)
                     if peers is None:
-                        waiting[creator.generation] = [creator]
-                        heappush(generations, -creator.generation)
-                    elif not creator.output_specs or creator not in peers:
-                        peers.append(creator)
+                        waiting[x.generation] = [x]
+                        heappush(generations, -x.generation)
+                    else:
+                        peers.append(x)
+    grads.update(kept)
     return grads
 
 
 def _gradients_of_outputs(
-    func: Function, grads: dict[Variable, Variable], retain_grad: bool
+    func: Function, grads: dict[Variable, Variable]
 ) -> list[Variable]:
     """What has arrived for each output; zeros for those that nobody used."""
     gys = []
     for i, output in enumerate(func.outputs):
         y = output()
-        gy = None
-        if y is not None:
-            gy = grads.get(y) if retain_grad else grads.pop(y, None)
+        gy = None if y is None else grads.pop(y, None)
         if gy is None:
-            shape, dtype = func.output_specs[i]
-            gy = Variable(get_array_module(func.inputs[0]).zeros(shape, dtype))
+            xp = get_array_module(func.inputs[0])
+            gy = Variable(xp.zeros(*func.output_specs[i]))
         gys.append(gy)
     return gys
+
+
+def _alive(func: Function, gys: list[Variable]) -> dict[Variable, Variable]:
+    """The gradients of those outputs that somebody still holds."""
+    ys = (output() for output in func.outputs)
+    return {y: gy for y, gy in zip(ys, gys, strict=True) if y is not None}
 
 
 def _sum(
@@ -112,18 +125,18 @@ def _sum(
 ) -> Variable:
     if create_graph:
         return before + gx
-    if x in summed and before._data.dtype == gx._data.dtype:
-        np.add(before._data, gx._data, out=before._data)
+    total = before._data
+    if x in summed and total.dtype == gx._data.dtype:
+        np.add(total, gx._data, out=total)
         return before
-    total = before._data + gx._data
-    if isinstance(total, np.ndarray):
-        summed.add(x)
-    return wrap(total)
+    total = total + gx._data
+    if type(total) is not np.ndarray:
+        return wrap(total)
+    summed.add(x)
+    return Variable(total)
 
 
-def _fitted(
-    func: Function, x: Variable, gx: Any, gys: list[Variable]
-) -> Variable | None:
+def _fitted(func: Function, x: Variable, gx: Any) -> Variable | None:
     """``gx`` in the shape of ``x``: the one place where broadcasting is undone."""
     name = type(func).__name__
     if gx is None:
@@ -140,7 +153,8 @@ def _fitted(
         )
     if gx.shape == x.shape:
         return gx
-    was_broadcast = any(gx.shape == gy.shape for gy in gys)
+    outputs = (output() for output in func.outputs)
+    was_broadcast = any(y is not None and y.shape == gx.shape for y in outputs)
     if was_broadcast and broadcasts(x.shape, gx.shape):
         return sum_to(gx, x.shape)
     raise GradientError(
@@ -204,7 +218,7 @@ def backward(
             + " without a creator: a leaf, or made under no_grad() or from constants "
             "alone; compute it from Variables while recording is on"
         )
-    if self._written > self.creator.created:
+    if self._written > self.created:
         raise _written_behind(self.creator, self)
     xp = get_array_module(self._data)
     seed = self.grad
@@ -218,38 +232,54 @@ def backward(
         )
     found = propagate(self, seed, create_graph, retain_grad)
     found.pop(self, None)
-    claimed: set[int] = {id(seed._data)}
-    with using_config("enable_backprop", create_graph):
-        for x, gx in found.items():
+    grads = []
+    with _adding, using_config("enable_backprop", create_graph):
+        while found:
+            x, gx = found.popitem()
             if x.grad is not None:
+                _require_shape_of(x)
                 gx = x.grad + gx
             if gx.dtype != x.dtype and x.dtype.kind in "fc":
                 gx = gx.astype(x.dtype)
-            x.grad = _parted(gx, claimed, create_graph)
+            # A write into one grad (hooks do that) must show nowhere else, so its
+            # array is one that nothing else can reach: copied, but only if it must be.
+            if (
+                type(gx) is not Variable
+                or gx._data.base is not None
+                or _holders(gx) != _ALONE
+            ):
+                gx = gx.copy()
+            grads.append((x, gx))
+        for x, gx in grads:
+            x.grad = gx
             if x.creator is not None:
-                x._retained = x.grad
+                x._retained = gx
     self.grad = self._retained = seed if retain_grad else None
 
 
-def _holders(x: Variable) -> int:
-    return sys.getrefcount(x._data)
+_adding = threading.RLock()  # two threads may add to the grad of one leaf
 
 
-_SOLE_HOLDER = _holders(Variable(np.empty(())))
+def _holders(gx: Variable) -> tuple[int, int]:
+    """How many references there are to a Variable, and to its array."""
+    return sys.getrefcount(gx), sys.getrefcount(gx._data)
 
 
-def _parted(gx: Variable, claimed: set[int], create_graph: bool) -> Variable:
-    """``gx`` around an array that nothing else can reach, so that a write into one
-    ``grad`` (hooks do that) shows nowhere else. Copied only if it must be."""
-    data = gx._data
-    shared = id(data) in claimed
-    claimed.add(id(data))
-    if create_graph:
-        return gx * 1 if shared else gx
-    del data
-    if shared or gx._data.base is not None or _holders(gx) > _SOLE_HOLDER:
-        return Variable(gx._data.copy())
-    return gx
+def _holders_of_local() -> tuple[int, int]:
+    gx = Variable(np.empty(()))
+    return _holders(gx)
+
+
+_ALONE = _holders_of_local()  # of a Variable that only one local name holds
+
+
+def _require_shape_of(x: Variable) -> None:
+    got = getattr(x.grad, "shape", type(x.grad).__name__)
+    if got != x.shape:
+        raise GradientError(
+            f"backward: expected the grad of {x.name or 'a Variable'} to have its "
+            f"shape {x.shape}, to add to it, got {got}; write x.cleargrad()"
+        )
 
 
 def unchain_backward(self: Variable) -> None:

@@ -36,10 +36,12 @@ def broadcast_array(x: Array, shape: Shape) -> Array:
         x = np.asarray(x)
     if type(x) is not np.ndarray:
         return get_array_module(x).broadcast_to(x, shape)
-    lead = len(shape) - x.ndim  # what np.broadcast_to does, ten times faster
-    strides = (0,) * lead + tuple(
-        0 if n == 1 else s for n, s in zip(x.shape, x.strides, strict=True)
-    )
+    # What np.broadcast_to does, ten times faster.
+    strides = (0,) * (len(shape) - x.ndim)
+    if x.ndim:
+        strides += tuple(
+            0 if n == 1 else s for n, s in zip(x.shape, x.strides, strict=True)
+        )
     return np.ndarray(shape, x.dtype, x, 0, strides)
 
 

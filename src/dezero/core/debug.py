@@ -18,10 +18,10 @@ def _has_nan(x: Any) -> bool:
     return x.dtype.kind in "fc" and bool(np.isnan(x).any())
 
 
-def check_finite(func: Function, xs: list[Array], ys: Any) -> None:
-    """Warn where ``func`` made the first NaN: it is in an output, in no input."""
-    outputs = ys if isinstance(ys, tuple) else (ys,)
-    if any(map(_has_nan, outputs)) and not any(map(_has_nan, xs)):
+def look(func: Function, xs: list[Array], ys: tuple[Array, ...]) -> None:
+    """Warn of the first NaN; remember what the inputs were, to see writes later."""
+    # The first NaN: it is in an output and in no input.
+    if any(map(_has_nan, ys)) and not any(map(_has_nan, xs)):
         shapes = ", ".join(str(np.shape(x)) for x in xs)
         warnings.warn(
             f"{type(func).__name__}: expected finite numbers, got NaN from inputs of "
@@ -29,6 +29,7 @@ def check_finite(func: Function, xs: list[Array], ys: Any) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+    func.fingerprints = fingerprints(func)
 
 
 def fingerprints(func: Function) -> list[int]:

@@ -7,11 +7,11 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
-from numpy import ndarray
+from numpy import float64, ndarray
 
-from dezero.backend import Array, as_array
+from dezero.backend import Array, is_array
 from dezero.config import switches
-from dezero.core.debug import check_finite, fingerprints
+from dezero.core.debug import look
 from dezero.core.variable import Variable, as_input, clock
 
 
@@ -48,76 +48,85 @@ class Function:
 
     inputs: tuple[Variable, ...] = ()
     outputs: list[ref[Variable]] = []  # noqa: RUF012  (replaced, never appended to)
-    generation: int = 0
-    created: int = 0  # on the clock
-    # Whether forward also takes NumPy's scalars, which stand for arrays of no axes
-    # inside a graph: arithmetic on them is eight times faster.
-    takes_scalars: bool = False
     # Shape and type of each output where there are several: one of them may be
     # gone when backward asks for zeros in its place.
     output_specs: tuple[tuple[Any, Any], ...] = ()
+    # Whether forward also takes NumPy's scalars, which stand for arrays of no axes
+    # inside a graph: arithmetic on them is eight times faster.
+    takes_scalars: bool = False
 
     def __call__(self, *inputs: Any) -> Variable:
         """Run ``forward`` on the data of ``inputs`` and record, if anyone will ask.
 
         Returns one Variable, or a tuple of them where ``forward`` returns several.
         """
-        switch = switches.get()
-        scalars = self.takes_scalars
-        variables = []
+        # Every operation passes here, so it is written for speed: attributes of
+        # Variables are slots, those of self are touched as little as can be.
         arrays = []
-        generation = 0
-        record = False
+        generation = -1
         for x in inputs:
             if not isinstance(x, Variable):
-                x = as_input(x)
+                return self(*map(as_input, inputs))
             data = x._data
-            if type(data) is not ndarray and not scalars:
+            if type(data) is not ndarray and not self.takes_scalars:
                 data = x.data
-            variables.append(x)
             arrays.append(data)
-            if x.requires_grad:
-                record = True
-                if x.generation > generation:
-                    generation = x.generation
+            if x.requires_grad and x.generation > generation:
+                generation = x.generation
 
         if self.inputs:  # used before: that call keeps its own state
             self = copy.copy(self)
         ys = self.forward(*arrays)
-        if switch.debug:
-            check_finite(self, arrays, ys)
-        # The common case, one output, is written out: every operation pays for it.
-        if type(ys) is ndarray:
-            y = Variable(ys)
-        elif isinstance(ys, tuple):
-            return self._wrap_several(ys)
-        else:
-            y = wrap(ys)
-        if record and switch.enable_backprop:
-            self.inputs = tuple(variables)
-            self.generation = generation
-            self.created = next(clock)
+        kind = type(ys)
+        if kind is not ndarray and kind is not float64:
+            if kind is tuple:
+                return self._wrap_several(inputs, arrays, ys)
+            ys = checked_result(self, ys)
+        y = _blank(Variable)  # its __init__, written out
+        y._data = ys
+        y._written = 0
+        switch = switches.get()
+        if generation >= 0 and switch.enable_backprop:
+            y.requires_grad = True
             y.creator = self
             y.generation = generation + 1
+            y.created = next(clock)
+            self.inputs = inputs
             self.outputs = [ref(y)]
-            if switch.debug:
-                self.fingerprints = fingerprints(self)
         else:
             y.requires_grad = False
+            y.creator = None
+            y.generation = y.created = 0
+        if switch.debug:
+            look(self, arrays, (ys,))
         return y
 
-    def _wrap_several(self, arrays: tuple[Array, ...]) -> Any:
-        ys = []
-        for index, array in enumerate(arrays):
-            y = wrap(array)
-            y.set_creator(self)
-            y.output_index = index
-            ys.append(y)
-        self.outputs = [ref(y) for y in ys]
-        if len(ys) == 1:
-            return ys[0]
-        self.output_specs = tuple((y.shape, y.dtype) for y in ys)
-        return tuple(ys)
+    def _wrap_several(
+        self, inputs: tuple[Variable, ...], xs: list[Array], results: tuple[Any, ...]
+    ) -> Any:
+        ys = tuple(wrap(checked_result(self, result)) for result in results)
+        switch = switches.get()
+        if switch.enable_backprop and any(x.requires_grad for x in inputs):
+            self.inputs = inputs
+            self.outputs = [ref(y) for y in ys]
+            created = next(clock)
+            for index, y in enumerate(ys):
+                y.set_creator(self)
+                y.created = created
+                y.output_index = index
+            if len(ys) > 1:
+                self.output_specs = tuple((y.shape, y.dtype) for y in ys)
+        else:
+            for y in ys:
+                y.requires_grad = False
+        if switch.debug:
+            look(self, xs, results)
+        return ys if len(ys) > 1 else ys[0]
+
+    @property
+    def generation(self) -> int:
+        """The largest generation of the inputs."""
+        return max((x.generation for x in self.inputs), default=0)
 
     def forward(self, *xs: Any, **_: Any) -> Any:
         """Compute the outputs from the inputs, as arrays."""
@@ -135,24 +144,28 @@ class Function:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy keeps what it was made with; of the graph it keeps nothing."""
-        graph = ("inputs", "outputs", "generation", "created", "output_specs")
+        graph = ("inputs", "outputs", "output_specs", "fingerprints")
         return {k: v for k, v in self.__dict__.items() if k not in graph}
 
 
-def wrap(array: Any) -> Variable:
+_blank = object.__new__
+_nothing = np.empty(0)
+
+
+def wrap(array: Array) -> Variable:
     """A Variable around what a computation on arrays gave, scalars included."""
-    if isinstance(array, np.generic):
-        y = Variable(None)
-        y._data = array
-        return y
-    return Variable(as_array(array))
-
-
-def _constants(ys: Any) -> Any:
-    """Outputs that nobody will ask to go back from."""
-    if isinstance(ys, tuple):
-        constants = tuple(map(_constants, ys))
-        return constants if len(constants) > 1 else constants[0]
-    y = wrap(ys)
-    y.requires_grad = False
+    y = Variable(_nothing)
+    y._data = array
     return y
+
+
+def checked_result(func: Function, y: Any) -> Array:
+    """What ``forward`` returned, as an array or a scalar of NumPy."""
+    if isinstance(y, np.generic) or is_array(y):
+        return y
+    if isinstance(y, (int, float, complex)):
+        return np.asarray(y)
+    raise TypeError(
+        f"{type(func).__name__}.forward: expected an array or a tuple of arrays, got "
+        f"{type(y).__name__}"
+    )

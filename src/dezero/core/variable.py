@@ -6,7 +6,6 @@ graph is in ``backward.py``.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -50,39 +49,40 @@ class Variable:
     variable(7.0)
     """
 
+    # What every Variable of a graph has is a slot, for speed; what few have is a
+    # default of the class until it is set.
     __slots__ = (
         "__dict__",
         "__weakref__",
         "_data",
-        "_retained",  # the gradient that retain_grad put into grad
         "_written",  # when data was last set, on the clock
+        "created",  # when, on the clock, if a Function made it
         "creator",
         "generation",
-        "grad",
-        "name",
-        "output_index",  # which output of its creator this is
         "requires_grad",
     )
-    __array_priority__ = 200
-
     _data: Array
-    _retained: Variable | None
     _written: int
+    created: int
     creator: Function | None
     generation: int
-    grad: Variable | None
-    name: str | None
-    output_index: int
     requires_grad: bool
+    grad: Variable | None = None
+    name: str | None = None
+    output_index: int = 0  # which output of its creator this is
+    _retained: Variable | None = None  # the gradient that retain_grad put into grad
+
+    __array_priority__ = 200
 
     def __init__(
         self, data: Array, name: str | None = None, requires_grad: bool = True
     ) -> None:
         self._data = data if type(data) is ndarray else self._checked(data)
-        self._retained = self.creator = self.grad = None
-        self._written = self.generation = self.output_index = 0
-        self.name = name
+        self._written = self.created = self.generation = 0
+        self.creator = None
         self.requires_grad = requires_grad
+        if name is not None:
+            self.name = name
 
     def _checked(self, data: Any) -> Array:
         if data is None or (is_array(data) and not isinstance(data, Variable)):
@@ -235,19 +235,16 @@ class Variable:
     def __getstate__(self) -> dict[str, Any]:
         """A copy is a leaf: value, gradient and name, but never the graph."""
         data = None if self._data is None else self.data
-        return {
-            **self.__dict__,
-            "data": data,
-            "grad": self.grad,
-            "name": self.name,
-            "requires_grad": self.requires_grad,
-        }
+        state = {"data": data, "requires_grad": self.requires_grad, **self.__dict__}
+        state.pop("_retained", None)
+        state.pop("output_index", None)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        own = ("data", "name", "requires_grad")
-        Variable.__init__(self, *(state.pop(key) for key in own))
-        self.grad = state.pop("grad")
+        Variable.__init__(
+            self, state.pop("data"), requires_grad=state.pop("requires_grad")
+        )
         self.__dict__.update(state)
 
     # -- devices -----------------------------------------------------------------
@@ -276,8 +273,8 @@ class Number(Variable):
     """
 
     # Class attributes in front of the slots: there is one thing to set, not nine.
-    _retained = creator = grad = name = None
-    _written = generation = output_index = 0
+    creator = None
+    _written = created = generation = 0
     requires_grad = False
 
     def __init__(self, number: complex) -> None:
@@ -333,16 +330,24 @@ def as_input(obj: Any) -> Variable:
         return obj
     kind = type(obj)
     if kind is float or kind is int:
-        return _number(obj) if obj else Number(obj)
-    if isinstance(obj, (float, int)):  # np.float64 is a float, too: weak like one
-        return Number(float(obj) if isinstance(obj, float) else int(obj))
-    if isinstance(obj, complex):
-        return Number(complex(obj))
+        return _number(obj)
+    if isinstance(obj, (float, int, complex)):  # np.float64 is a float, too
+        return Number(obj.item() if isinstance(obj, np.generic) else obj)
     if isinstance(obj, (list, tuple, np.generic)):
         obj = np.asarray(obj)
     return Variable(obj, requires_grad=False)
 
 
-# Constants recur in every step; one object serves them all. (0 stays out: 0.0 and
-# -0.0 are the same key.)
-_number = functools.lru_cache(maxsize=256, typed=True)(Number)
+_floats: dict[float, Number] = {}
+_ints: dict[float, Number] = {}
+
+
+def _number(obj: float) -> Number:
+    """A Number; constants recur in every step, and one object serves them all."""
+    known = _floats if type(obj) is float else _ints  # 1.0 and 1 are one key
+    number = known.get(obj)
+    if number is None:
+        number = Number(obj)
+        if obj and len(known) < 1000:  # so are 0.0 and -0.0
+            known[obj] = number
+    return number
