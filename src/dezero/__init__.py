@@ -1,6 +1,6 @@
 """DeZero: a deep-learning framework whose whole story a reader can hold in the head."""
 
-from dezero import cuda, functions, operators, utils
+from dezero import cuda, functions, layers, operators, optimizers, utils
 from dezero.core import (
     Config,
     Function,
@@ -12,11 +12,13 @@ from dezero.core import (
     test_mode,
     using_config,
 )
+from dezero.layers import Layer
 from dezero.version import __version__
 
 __all__ = [
     "Config",
     "Function",
+    "Layer",
     "Parameter",
     "Variable",
     "__version__",
@@ -24,8 +26,10 @@ __all__ = [
     "as_variable",
     "cuda",
     "functions",
+    "layers",
     "no_grad",
     "operators",
+    "optimizers",
     "test_mode",
     "using_config",
     "utils",

@@ -1,0 +1,67 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dezero import functions as F
+from dezero.backend import get_array_module
+from dezero.core import Parameter, Variable, as_input
+from dezero.layers.layer import Layer, PartialShape
+
+
+class Linear(Layer):
+    """``y = x W + b``.
+
+    ``W`` (in, out) is drawn from a normal distribution of variance ``1 / in`` (LeCun
+    et al., "Efficient BackProp", 1998), from NumPy's global generator: here if
+    ``in_size`` is given, else at the first call. ``b`` (out,) starts at zero.
+
+    Args:
+        out_size: Features that come out.
+        nobias: Leave out ``b``.
+        dtype: The type of ``W`` and ``b``.
+        in_size: Features that go in; by default those of the first ``x``.
+
+    >>> import dezero.layers as L
+    >>> L.Linear(3)(np.zeros((4, 2))).shape
+    (4, 3)
+    """
+
+    def __init__(
+        self,
+        out_size: int,
+        nobias: bool = False,
+        dtype: Any = np.float32,
+        in_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.out_size = out_size
+        self.dtype = dtype
+        self.W = Parameter(None, name="W")
+        self.b = None if nobias else Parameter(np.zeros(out_size, dtype), name="b")
+        if in_size is not None:
+            self._draw(in_size)
+
+    @property
+    def in_size(self) -> int | None:
+        """Features that go in, or ``None`` before they are known."""
+        return None if self.W.data is None else self.W.shape[0]
+
+    def _draw(self, in_size: int, xp: ModuleType = np) -> None:
+        W = xp.random.randn(in_size, self.out_size).astype(self.dtype)
+        self.W.data = W * math.sqrt(1 / in_size)
+
+    def forward(self, x: Any) -> Variable:
+        """Map ``x`` (N, in) to (N, out)."""
+        x = as_input(x)
+        if self.W.data is None:
+            self._draw(x.shape[-1], get_array_module(x))
+        return F.linear(x, self.W, self.b)
+
+    def expected_shape(self, name: str) -> PartialShape | None:
+        return (None, self.out_size) if name == "W" else None
