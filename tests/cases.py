@@ -11,11 +11,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
+from references import (
+    average_pool,
+    convolve,
+    convolve_transposed,
+    fold,
+    max_pool,
+    unfold,
+)
 
 import dezero.functions as F
+from dezero import Variable
+from dezero.backend import as_numpy
 
 Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 Sample = tuple[list[np.ndarray], dict[str, Any]]  # arrays, keyword arguments
@@ -214,6 +225,62 @@ def multiplying(draw: st.DrawFn) -> Sample:
     return fill(draw, [normal, normal], drawn.input_shapes), {}
 
 
+@st.composite
+def images(draw: st.DrawFn, one: Fill = normal, pad: int = 2) -> Sample:
+    """Images, and windows that fit into them; the border is below ``pad`` wide."""
+    kernel_size, stride, pads = (
+        (draw(st.integers(low, high)), draw(st.integers(low, high)))
+        for low, high in ((1, 3), (1, 3), (0, pad))
+    )
+    pads = tuple(min(p, k - 1) for p, k in zip(pads, kernel_size, strict=True))
+    size = (
+        draw(st.integers(max(1, k - 2 * p), 5))
+        for k, p in zip(kernel_size, pads, strict=True)
+    )
+    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *size)
+    kwargs = {"kernel_size": kernel_size, "stride": stride, "pad": pads}
+    return fill(draw, [one], [shape]), kwargs
+
+
+@st.composite
+def convolving(draw: st.DrawFn, transposed: bool = False, bias: bool = True) -> Sample:
+    """x, W and b of a convolution, or of its transpose."""
+    (x,), kwargs = draw(images())
+    kernel_size, stride, pad = kwargs.pop("kernel_size"), *kwargs.values()
+    channels, out = x.shape[1], draw(st.integers(1, 2))
+    W_shape = (channels, out) if transposed else (out, channels)
+    if transposed:
+        least = [
+            s * (n - 1) + k - 2 * p
+            for n, k, s, p in zip(x.shape[2:], kernel_size, stride, pad, strict=True)
+        ]
+        hypothesis.assume(min(least) > 0)
+        if draw(st.booleans()):  # one of the sizes that conv2d takes back to x
+            kwargs["outsize"] = tuple(
+                n + draw(st.integers(0, s - 1))
+                for n, s in zip(least, stride, strict=True)
+            )
+    shapes = [x.shape, (*W_shape, *kernel_size), (out,)][: 3 if bias else 2]
+    return fill(draw, [normal] * len(shapes), shapes), kwargs
+
+
+@st.composite
+def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
+    """What ``im2col`` takes, or ``col2im``."""
+    (x,), kwargs = draw(images())
+    kwargs["to_matrix"] = draw(st.booleans())
+    if not back:
+        return [x], kwargs
+    kwargs["input_shape"] = x.shape
+    shape = unfold(x, **{k: v for k, v in kwargs.items() if k != "input_shape"}).shape
+    return fill(draw, [normal], [shape]), kwargs
+
+
+def on_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of bare arrays as one of Variables."""
+    return lambda x, *args, **kwargs: Variable(f(as_numpy(x), *args, **kwargs))
+
+
 # -- the table ----------------------------------------------------------------------
 
 CASES = [
@@ -291,7 +358,31 @@ CASES = [
     Case("linear", shaped("NI, IO"), lambda x, W: x @ W, note="no-bias"),
     Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+    # convolution
+    Case("conv2d", convolving(), convolve),
+    Case("conv2d", convolving(bias=False), convolve, note="no-bias"),
+    Case("conv2d_simple", convolving(), convolve),
+    Case("deconv2d", convolving(transposed=True), convolve_transposed),
+    Case("deconv2d", convolving(True, bias=False), convolve_transposed, note="no-bias"),
+    Case("im2col", unfolding(), unfold),
+    Case("col2im", unfolding(back=True), fold),
+    Case("im2col_array", unfolding(), unfold, on_arrays(F.im2col_array)),
+    Case(
+        "col2im_array",
+        unfolding(back=True),
+        fold,
+        lambda x, input_shape, **kwargs: on_arrays(F.col2im_array)(
+            x, input_shape, **kwargs
+        ),
+    ),
+    # pooling
+    Case("pooling", images(distinct), max_pool),
+    Case("pooling_simple", images(distinct), max_pool),
+    Case("average_pooling", images(), average_pool),
 ]
 
 # What no derivative is asked of, and why.
-WITHOUT_DERIVATIVE: dict[str, str] = {}
+WITHOUT_DERIVATIVE = {
+    "im2col_array": "takes and gives bare arrays",
+    "col2im_array": "takes and gives bare arrays",
+}

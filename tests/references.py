@@ -1,0 +1,70 @@
+"""What windows of images should give, written once more: plainly, and differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def windows(
+    x: np.ndarray, kernel_size: Any, stride: Any, pad: Any, border: float = 0.0
+) -> np.ndarray:
+    """All windows of images: (N, C, OH, OW, KH, KW)."""
+    (PH, PW), (SH, SW) = pad, stride
+    x = np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)), constant_values=border)
+    views = np.lib.stride_tricks.sliding_window_view(x, kernel_size, axis=(2, 3))
+    return views[:, :, ::SH, ::SW]
+
+
+def unfold(
+    x: np.ndarray, kernel_size: Any, stride: Any, pad: Any, to_matrix: bool
+) -> np.ndarray:
+    views = windows(x, kernel_size, stride, pad)
+    if not to_matrix:
+        return views.transpose(0, 1, 4, 5, 2, 3)
+    N, C, OH, OW, KH, KW = views.shape
+    return views.transpose(0, 2, 3, 1, 4, 5).reshape(N * OH * OW, C * KH * KW)
+
+
+def fold(x: np.ndarray, input_shape: Any, **kwargs: Any) -> np.ndarray:
+    """The transpose of unfold: place by place, by the numbers of the elements."""
+    numbers = np.arange(1.0, np.prod(input_shape) + 1).reshape(input_shape)
+    places = unfold(numbers, **kwargs).astype(int)  # 0 in the border
+    sums = np.bincount(places.ravel(), x.ravel(), minlength=numbers.size + 1)
+    return sums[1:].reshape(input_shape)
+
+
+def convolve(
+    x: np.ndarray, W: np.ndarray, b: Any = 0.0, *, stride: Any, pad: Any
+) -> np.ndarray:
+    views = windows(x, W.shape[2:], stride, pad)
+    y = np.einsum("ncijhw,ochw->noij", views, W)
+    return y + np.reshape(b, (1, -1, 1, 1))
+
+
+def convolve_transposed(
+    x: np.ndarray,
+    W: np.ndarray,
+    b: Any = 0.0,
+    *,
+    stride: Any,
+    pad: Any,
+    outsize: Any = None,
+) -> np.ndarray:
+    (SH, SW), (PH, PW) = stride, pad
+    (N, _, H, width), (_, out, KH, KW) = x.shape, W.shape
+    y = np.zeros((N, out, SH * H + KH, SW * width + KW))
+    for i, j in np.ndindex(H, width):
+        spread = np.einsum("nc,cohw->nohw", x[:, :, i, j], W)
+        y[:, :, i * SH : i * SH + KH, j * SW : j * SW + KW] += spread
+    OH, OW = outsize or (SH * (H - 1) + KH - 2 * PH, SW * (width - 1) + KW - 2 * PW)
+    return y[:, :, PH : PH + OH, PW : PW + OW] + np.reshape(b, (1, -1, 1, 1))
+
+
+def max_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.ndarray:
+    return windows(x, kernel_size, stride, pad, -np.inf).max(axis=(4, 5))
+
+
+def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.ndarray:
+    return windows(x, kernel_size, stride, pad).mean(axis=(4, 5))
