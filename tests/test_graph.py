@@ -468,6 +468,22 @@ def test_an_output_that_feeds_the_other_outputs_consumer() -> None:
     assert_close(x.grad.data, wanted)
 
 
+def test_broadcasting_is_undone_whichever_outputs_are_alive() -> None:
+    class ProductAndSum(Function):
+        def forward(self, x0: Any, x1: Any) -> Any:
+            return x0 * x1, x0.sum()
+
+        def backward(self, gy0: Variable, gy1: Variable) -> Any:
+            x0, x1 = self.inputs
+            return gy0 * x1 + F.broadcast_to(gy1, x0.shape), gy0 * x0
+
+    x0, x1 = Variable(np.ones((2, 3))), Variable(np.ones(3))
+    y = ProductAndSum()(x0, x1)[1]  # the product, to whose shape x1 went, is gone
+    y.backward()
+    assert x0.grad.data.tolist() == np.ones((2, 3)).tolist()
+    assert x1.grad.data.tolist() == [0.0] * 3
+
+
 def test_outputs_made_of_constants_are_constants() -> None:
     a, b = Seen()(np.arange(3.0))
     assert a.creator is b.creator is None
@@ -663,6 +679,7 @@ def test_unchain() -> None:
     h.unchain()
     y.backward()
     assert h.creator is None
+    assert h.generation == 0
     assert x.grad.data == 6
     assert h.grad.data == 2  # a leaf now
 
@@ -739,6 +756,26 @@ def test_float32_of_no_axes_stays_float32() -> None:
     y.backward()
     assert y.dtype == p.grad.dtype == np.float32
     assert type(y.data) is type(p.grad.data) is np.ndarray
+
+
+# -- broadcasting -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.arange(3.0)[::-1],
+        np.arange(12.0).reshape(3, 4)[:, ::2][:, :1].T,
+        np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2)[:, :1, :1].T,
+        np.float64(7).reshape(()),
+    ],
+)
+def test_broadcasting_of_arrays_however_they_lie_in_memory(x: Any) -> None:
+    shape = (5, *np.broadcast_shapes(x.shape, (1, 2, 3)))
+    y = F.broadcast_to(x, shape)
+    assert y.data.tolist() == np.broadcast_to(x, shape).tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        y.data[...] = 0
 
 
 # -- integers: the book differentiates them -----------------------------------------

@@ -19,7 +19,7 @@ import numpy as np
 from dezero.backend import get_array_module
 from dezero.config import switches, using_config
 from dezero.core.broadcast import broadcasts, sum_to
-from dezero.core.debug import fingerprints
+from dezero.core.debug import fingerprints, known
 from dezero.core.function import Function, wrap
 from dezero.core.variable import Variable
 from dezero.errors import GradientError
@@ -153,9 +153,8 @@ def _fitted(func: Function, x: Variable, gx: Any) -> Variable | None:
         )
     if gx.shape == x.shape:
         return gx
-    outputs = (output() for output in func.outputs)
-    was_broadcast = any(y is not None and y.shape == gx.shape for y in outputs)
-    if was_broadcast and broadcasts(x.shape, gx.shape):
+    y_shapes = [shape for shape, _ in func.output_specs] or [func.output().shape]
+    if gx.shape in y_shapes and broadcasts(x.shape, gx.shape):
         return sum_to(gx, x.shape)
     raise GradientError(
         f"{name}.backward: expected a gradient of shape {x.shape}, as the input has, "
@@ -164,20 +163,21 @@ def _fitted(func: Function, x: Variable, gx: Any) -> Variable | None:
 
 
 def _written_behind(func: Function, x: Variable) -> GradientError:
+    role = "input" if any(x is one for one in func.inputs) else "output"
     who = f"'{x.name}'" if x.name else f"of shape {x.shape}"
     return GradientError(
-        f"{type(func).__name__}.backward: expected the data of its input {who} as it "
+        f"{type(func).__name__}.backward: expected the data of its {role} {who} as it "
         "was in forward, got data written since; call backward() before you write, "
         "or compute with x.copy()"
     )
 
 
 def _check_contents(func: Function) -> None:
-    seen = getattr(func, "fingerprints", None)
-    if seen is None:
+    seen = func.fingerprints
+    if not seen:  # made while debug was off
         return
-    for x, before, now in zip(func.inputs, seen, fingerprints(func), strict=True):
-        if before != now:
+    for x, before, now in zip(known(func), seen, fingerprints(func), strict=True):
+        if x is not None and before != now:
             raise _written_behind(func, x)
 
 

@@ -11,6 +11,7 @@ from dezero.backend import Array, as_numpy
 
 if TYPE_CHECKING:
     from dezero.core.function import Function
+    from dezero.core.variable import Variable
 
 
 def _has_nan(x: Any) -> bool:
@@ -19,7 +20,7 @@ def _has_nan(x: Any) -> bool:
 
 
 def look(func: Function, xs: list[Array], ys: tuple[Array, ...]) -> None:
-    """Warn of the first NaN; remember what the inputs were, to see writes later."""
+    """Warn of the first NaN; remember the data, to see later if it was written."""
     # The first NaN: it is in an output and in no input.
     if any(map(_has_nan, ys)) and not any(map(_has_nan, xs)):
         shapes = ", ".join(str(np.shape(x)) for x in xs)
@@ -32,6 +33,13 @@ def look(func: Function, xs: list[Array], ys: tuple[Array, ...]) -> None:
     func.fingerprints = fingerprints(func)
 
 
-def fingerprints(func: Function) -> list[int]:
-    """A fingerprint of the data of each input."""
-    return [hash(as_numpy(x.data).tobytes()) for x in func.inputs]
+def known(func: Function) -> list[Variable | None]:
+    """The inputs and outputs of ``func``; ``None`` for an output that is gone."""
+    return [*func.inputs, *(output() for output in func.outputs)]
+
+
+def fingerprints(func: Function) -> tuple[int, ...]:
+    """A fingerprint of the data of each input and output."""
+    return tuple(
+        0 if x is None else hash(as_numpy(x.data).tobytes()) for x in known(func)
+    )

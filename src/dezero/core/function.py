@@ -51,6 +51,8 @@ class Function:
     # Shape and type of each output where there are several: one of them may be
     # gone when backward asks for zeros in its place.
     output_specs: tuple[tuple[Any, Any], ...] = ()
+    # Of the data of inputs and outputs, in debug mode.
+    fingerprints: tuple[int, ...] = ()
     # Whether forward also takes NumPy's scalars, which stand for arrays of no axes
     # inside a graph: arithmetic on them is eight times faster.
     takes_scalars: bool = False

@@ -77,7 +77,7 @@ class Variable:
     def __init__(
         self, data: Array, name: str | None = None, requires_grad: bool = True
     ) -> None:
-        self._data = data if type(data) is ndarray else self._checked(data)
+        self._data = self._checked(data)
         self._written = self.created = self.generation = 0
         self.creator = None
         self.requires_grad = requires_grad
@@ -85,7 +85,9 @@ class Variable:
             self.name = name
 
     def _checked(self, data: Any) -> Array:
-        if data is None or (is_array(data) and not isinstance(data, Variable)):
+        if type(data) is ndarray or data is None:
+            return data
+        if is_array(data) and not isinstance(data, Variable):
             return data
         kind = type(data).__name__
         raise TypeError(
@@ -179,8 +181,9 @@ class Variable:
         self.grad = None
 
     def unchain(self) -> None:
-        """Cut this Variable off from the Function that made it."""
+        """Cut this Variable off from the Function that made it: it is a leaf now."""
         self.creator = None
+        self.generation = 0
 
     # -- hung on by operators.py and backward.py, which stand below this file ------
 
