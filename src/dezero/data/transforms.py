@@ -1,0 +1,391 @@
+"""What happens to an example on its way from the data set to the batch.
+
+A transform is any callable on one example. One that also has a method ``batch``
+does the same to many examples at once, stacked along a first axis; a data set uses
+it where it can. ``batch`` must give exactly what calling on each example gives.
+
+Images are arrays ``(C, H, W)`` or pictures of Pillow, which is imported only where
+a picture is touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dezero.backend import Array
+from dezero.errors import missing
+
+__all__ = [
+    "AsType",
+    "CenterCrop",
+    "Compose",
+    "Convert",
+    "Flatten",
+    "Normalize",
+    "RandomHorizontalFlip",
+    "Resize",
+    "ToArray",
+    "ToFloat",
+    "ToInt",
+    "ToPIL",
+]
+
+Transform = Callable[[Any], Any]
+BILINEAR = 2  # Pillow's number for it
+
+
+def batched(transform: Transform) -> Transform | None:
+    """The form of ``transform`` that takes a whole batch, or ``None``.
+
+    A subclass that overrides ``__call__`` alone has none: what it inherits as
+    ``batch`` does something else.
+    """
+    for cls in type(transform).__mro__:
+        if "batch" in vars(cls):
+            batch: Transform | None = transform.batch  # type: ignore[attr-defined]
+            return batch
+        if "__call__" in vars(cls):
+            return None
+    return None
+
+
+def _pillow(operation: str) -> ModuleType:
+    try:
+        return importlib.import_module("PIL.Image")
+    except ImportError:
+        raise missing("pillow", operation, "plot") from None
+
+
+def _require_picture(operation: str, image: Any) -> ModuleType:
+    pillow = _pillow(operation)
+    if not isinstance(image, pillow.Image):
+        raise TypeError(
+            f"{operation}: expected a picture of Pillow, got {type(image).__name__}; "
+            f"write Compose([ToPIL(), {operation}(...)])"
+        )
+    return pillow
+
+
+def _pair(operation: str, size: int | Sequence[int]) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(
+            f"{operation}: expected a size n or (width, height) of at least 1, "
+            f"got {size}"
+        )
+    return pair
+
+
+class Compose:
+    """Several transforms, one after the other; without any, nothing happens.
+
+    >>> Compose([Flatten(), ToFloat()])(np.array([[1, 2], [3, 4]]))
+    array([1., 2., 3., 4.], dtype=float32)
+    """
+
+    def __init__(self, transforms: Sequence[Transform] = ()) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(self, x: Any) -> Any:
+        for transform in self.transforms:
+            x = transform(x)
+        return x
+
+    @property
+    def batch(self) -> Transform | None:
+        """The form for batches: only if every part has one.
+
+        Otherwise parts that draw random numbers would draw them in another order.
+        """
+        parts = [batched(transform) for transform in self.transforms]
+        return None if None in parts else self._batch
+
+    def _batch(self, xs: Array) -> Array:
+        parts: list[Any] = self.transforms
+        for part, following in zip_longest(parts, parts[1:]):
+            if not _needless(part, following, xs):
+                xs = part.batch(xs)
+        return xs
+
+
+def _needless(transform: Transform, following: Transform | None, xs: Array) -> bool:
+    """Whether ``transform`` makes integers float32 just before Normalize does so."""
+    return (
+        type(following) is Normalize
+        and type(transform) is AsType
+        and transform.dtype == np.float32
+        and xs.dtype.kind in "iu"
+    )
+
+
+# ---------------------------------------------------------------- pictures of Pillow
+class Convert:
+    """A picture in another mode of Pillow, such as ``'RGB'`` or ``'L'``, or in BGR."""
+
+    def __init__(self, mode: str = "RGB") -> None:
+        self.mode = mode
+
+    def __call__(self, image: Any) -> Any:
+        pillow = _require_picture("Convert", image)
+        if self.mode != "BGR":
+            return image.convert(self.mode)
+        red, green, blue = image.convert("RGB").split()
+        return pillow.merge("RGB", (blue, green, red))
+
+
+class Resize:
+    """A picture scaled to a size.
+
+    Args:
+        size: The side of a square, or (width, height).
+        mode: Pillow's number of an interpolation; bilinear if not given.
+    """
+
+    def __init__(self, size: int | Sequence[int], mode: int = BILINEAR) -> None:
+        self.size = _pair("Resize", size)
+        self.mode = mode
+
+    def __call__(self, image: Any) -> Any:
+        _require_picture("Resize", image)
+        return image.resize(self.size, self.mode)
+
+
+class CenterCrop:
+    """The middle of a picture, or of an array ``(..., H, W)``.
+
+    Where a picture is smaller than the size, Pillow fills the rest with black.
+
+    Args:
+        size: The side of a square, or (width, height).
+
+    Raises:
+        ValueError: An array is smaller than the size.
+
+    >>> CenterCrop(2)(np.arange(16).reshape(1, 4, 4))
+    array([[[ 5,  6],
+            [ 9, 10]]])
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = _pair("CenterCrop", size)
+
+    def __call__(self, image: Any) -> Any:
+        width, height = self.size
+        if isinstance(image, np.ndarray):
+            if image.ndim < 2 or image.shape[-2] < height or image.shape[-1] < width:
+                raise ValueError(
+                    f"CenterCrop: expected an array of at least {height} rows and "
+                    f"{width} columns, got {image.shape}"
+                )
+            H, W = image.shape[-2:]
+            top, left = (H - height) // 2, (W - width) // 2
+            return image[..., top : top + height, left : left + width]
+        _require_picture("CenterCrop", image)
+        W, H = image.size
+        left, top = (W - width) // 2, (H - height) // 2
+        return image.crop((left, top, left + width, top + height))
+
+    batch = __call__
+
+
+class ToArray:
+    """A picture as an array ``(C, H, W)``, gray pictures with C = 1.
+
+    Values stay as they are: 0 to 255 for most modes. Arrays pass untouched.
+
+    Args:
+        dtype: The type of the array.
+
+    Raises:
+        TypeError: It is neither a picture nor an array.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike = np.float32) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def __call__(self, image: Any) -> Array:
+        if isinstance(image, np.ndarray):
+            return image
+        _require_picture("ToArray", image)
+        array = np.asarray(image)  # (H, W) or (H, W, C)
+        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        return array.astype(self.dtype, order="C")
+
+    def batch(self, xs: Array) -> Array:
+        """Arrays pass untouched."""
+        return xs
+
+
+class ToPIL:
+    """An array ``(C, H, W)`` or ``(H, W)`` as a picture of Pillow.
+
+    Floats are taken as 0 to 255, as ToArray gives them, rounded and clipped.
+
+    Raises:
+        TypeError: It is not an array.
+        ValueError: It is not (H, W), or (C, H, W) with C of 1, 3 or 4.
+    """
+
+    def __call__(self, array: Array) -> Any:
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"ToPIL: expected an array, got {type(array).__name__}")
+        if array.ndim != 2 and (array.ndim != 3 or len(array) not in (1, 3, 4)):
+            raise ValueError(
+                "ToPIL: expected an array (H, W), or (C, H, W) with C of 1, 3 or 4, "
+                f"got {array.shape}"
+            )
+        if array.dtype != np.uint8:
+            array = np.rint(array).clip(0, 255).astype(np.uint8)
+        if array.ndim == 3:
+            array = array[0] if len(array) == 1 else array.transpose(1, 2, 0)
+        return _pillow("ToPIL").fromarray(np.ascontiguousarray(array))
+
+
+class RandomHorizontalFlip:
+    """Left and right exchanged, by chance: of a picture or an array ``(..., W)``.
+
+    The chance is drawn from the global ``np.random``.
+
+    Args:
+        p: The probability of it.
+
+    >>> RandomHorizontalFlip(p=1)(np.array([[1, 2, 3]]))
+    array([[3, 2, 1]])
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"RandomHorizontalFlip: expected p from 0 to 1, got {p}")
+        self.p = p
+
+    def __call__(self, image: Any) -> Any:
+        if np.random.rand() >= self.p:
+            return image
+        if isinstance(image, np.ndarray):
+            return image[..., ::-1]
+        pillow = _require_picture("RandomHorizontalFlip", image)
+        return image.transpose(pillow.Transpose.FLIP_LEFT_RIGHT)
+
+    def batch(self, xs: Array) -> Array:
+        """One chance for each example, drawn in their order."""
+        chosen = np.random.rand(len(xs)) < self.p
+        return np.where(_columns(chosen, xs.ndim), xs[..., ::-1], xs)
+
+
+def _columns(values: Array, ndim: int) -> Array:
+    """(n,) as (n, 1, 1, ...), to meet arrays of ``ndim`` axes along their first."""
+    return values.reshape(-1, *(1,) * (ndim - 1))
+
+
+# --------------------------------------------------------------------------- arrays
+class Normalize:
+    """``(x - mean) / std``. Integers become float32, floats keep their type.
+
+    Args:
+        mean: One number, or one for each channel of (C, H, W).
+        std: Likewise.
+
+    Raises:
+        ValueError: ``std`` is zero somewhere, or there are not as many numbers as
+            channels.
+
+    >>> Normalize(mean=1, std=2)(np.array([1, 2, 5], dtype=np.uint8))
+    array([0. , 0.5, 2. ], dtype=float32)
+    """
+
+    def __init__(
+        self, mean: float | Sequence[float] = 0, std: float | Sequence[float] = 1
+    ) -> None:
+        if not np.all(np.asarray(std)):
+            raise ValueError(f"Normalize: expected std without zeros, got {std}")
+        self.mean = mean
+        self.std = std
+
+    def __call__(self, x: Array) -> Array:
+        return self._normalize(x, channel_axis=0)
+
+    def batch(self, xs: Array) -> Array:
+        """The same for (N, C, H, W)."""
+        return self._normalize(xs, channel_axis=1)
+
+    def _normalize(self, x: Array, channel_axis: int) -> Array:
+        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+        mean = self._per_channel(self.mean, x, channel_axis, dtype)
+        std = self._per_channel(self.std, x, channel_axis, dtype)
+        if self.mean is not mean or mean != 0:
+            y = np.subtract(x, mean, dtype=dtype)
+        elif x.dtype != dtype:
+            y = x.astype(dtype)
+        else:
+            return x / std
+        y /= std
+        return y
+
+    @staticmethod
+    def _per_channel(value: Any, x: Array, axis: int, dtype: Any) -> Any:
+        if isinstance(value, (int, float)):
+            return value
+        values = np.asarray(value, dtype=dtype)
+        if values.ndim == 0:
+            return values
+        if values.ndim != 1 or len(values) not in (1, x.shape[axis]):
+            raise ValueError(
+                f"Normalize: expected one number or {x.shape[axis]}, one for each "
+                f"channel of x {x.shape[axis:]}, got {value}"
+            )
+        return _columns(values, x.ndim - axis)
+
+
+class Flatten:
+    """An array as a vector.
+
+    >>> Flatten()(np.zeros((1, 28, 28))).shape
+    (784,)
+    """
+
+    def __call__(self, x: Array) -> Array:
+        return x.flatten()
+
+    def batch(self, xs: Array) -> Array:
+        """(N, ...) as (N, features)."""
+        return xs.reshape(len(xs), math.prod(xs.shape[1:]))
+
+
+class AsType:
+    """An array, or a number, in another type.
+
+    >>> AsType(np.float64)(np.array([1, 2]))
+    array([1., 2.])
+    """
+
+    def __init__(self, dtype: npt.DTypeLike = np.float32) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def __call__(self, x: Any) -> Any:
+        return np.asarray(x).astype(self.dtype)[()]
+
+    def batch(self, xs: Array) -> Array:
+        """The same for all."""
+        return xs.astype(self.dtype)
+
+
+ToFloat = AsType
+
+
+class ToInt(AsType):
+    """An array, or a number, as integers.
+
+    >>> ToInt()(np.array([1.9, -1.9]))
+    array([ 1, -1])
+    """
+
+    def __init__(self, dtype: npt.DTypeLike = np.int64) -> None:
+        super().__init__(dtype)
