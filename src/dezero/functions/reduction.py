@@ -10,7 +10,8 @@ import numpy as np
 
 from dezero.backend import Array, Shape
 from dezero.core import BroadcastTo, Function, Variable, as_input, broadcast_to
-from dezero.functions.shape import reshape
+from dezero.functions.elementwise import clip, exp
+from dezero.functions.shape import astype, reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -48,6 +49,13 @@ def _filled_axes(operation: str, axis: Any, shape: Shape) -> tuple[int, ...]:
 def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
     """``shape`` with length 1 at the reduced axes, as ``keepdims=True`` leaves it."""
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def as_floating(x: Any) -> Variable:
+    """``x`` as a Variable of floating type: integers, which cannot hold what
+    exponentials and means give, become float64."""
+    x = as_input(x)
+    return astype(x, np.float64) if x.dtype.kind in "iub" else x
 
 
 class Sum(Function):
@@ -171,3 +179,43 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """
     x = as_input(x)
     return Min(_filled_axes("min", axis, x.shape), keepdims)(x)
+
+
+class LogSumExp(Function):
+    def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def forward(self, x: Array) -> Array:
+        largest = x.max(axis=self.axis, keepdims=True)
+        e = np.exp(x - _finite(largest))
+        total = e.sum(axis=self.axis, keepdims=True)
+        # The total is at least 1, but for elements that are all -inf.
+        y = largest + np.log(np.maximum(total, 1))
+        return y if self.keepdims else y.squeeze(self.axis)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        kept = kept_shape(x.shape, normalize_axis("logsumexp", self.axis, x.ndim))
+        y = reshape(self.output(), kept)
+        big = np.finfo(y.dtype).max
+        return reshape(gy, kept) * exp(x - clip(y, -big, big))
+
+
+def _finite(x: Array) -> Array:
+    """``x`` with the largest numbers in place of inf, from which inf can be taken."""
+    big = np.finfo(x.dtype).max
+    return np.clip(x, -big, big)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
+    """``log(sum(exp(x)))`` along ``axis``, without overflow; -inf where all are.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> logsumexp(np.array([[1000.0, 1000.0], [-np.inf, -np.inf]]), axis=1)
+    variable([1000.69314718          -inf])
+    """
+    x = as_floating(x)
+    return LogSumExp(normalize_axis("logsumexp", axis, x.ndim), keepdims)(x)

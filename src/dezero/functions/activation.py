@@ -1,0 +1,185 @@
+"""Activations: what stands between the layers, and softmax at their end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dezero.backend import Array
+from dezero.core import Function, Variable
+from dezero.functions.elementwise import exp
+from dezero.functions.reduction import Axis, as_floating, normalize_axis, sum
+
+
+class Sigmoid(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
+            return 1 / (1 + np.exp(-x))
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return SigmoidGrad()(y, gy)
+
+
+class SigmoidGrad(Function):
+    """``gy * y * (1 - y)`` with a single array of its own."""
+
+    takes_scalars = True
+
+    def forward(self, y: Array, gy: Array) -> Array:
+        gx = 1 - y
+        gx *= y
+        gx *= gy
+        return gx
+
+    def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
+        y, gy = self.inputs
+        return ggx * gy * (1 - 2 * y), ggx * y * (1 - y)
+
+
+def sigmoid(x: Any) -> Variable:
+    """``1 / (1 + exp(-x))``, elementwise, from 0 at -inf to 1 at inf.
+
+    >>> sigmoid(np.array([-np.inf, 0.0, np.inf]))
+    variable([0.  0.5 1. ])
+    """
+    return Sigmoid()(as_floating(x))
+
+
+def sigmoid_simple(x: Any) -> Variable:
+    """``1 / (1 + exp(-x))`` from ``exp`` and ``/``; it overflows far below 0.
+
+    >>> sigmoid_simple(np.array(0.0))
+    variable(0.5)
+    """
+    return 1 / (1 + exp(-as_floating(x)))
+
+
+class ReLU(Function):
+    takes_scalars = True
+
+    def forward(self, x: Array) -> Array:
+        return np.clip(x, 0, np.inf)  # twice as fast as np.maximum(x, 0)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy * (x.data > 0)
+
+
+def relu(x: Any) -> Variable:
+    """``max(x, 0)``, elementwise; its derivative at 0 is taken as 0.
+
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    variable([0. 0. 2.])
+    """
+    return ReLU()(as_floating(x))
+
+
+class LeakyReLU(Function):
+    takes_scalars = True
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def forward(self, x: Array) -> Array:
+        outer = np.maximum if self.slope <= 1 else np.minimum
+        return outer(x, x * self.slope)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        slope = x.dtype.type(self.slope)
+        mask = (x.data > 0).astype(x.dtype)
+        mask *= 1 - slope  # twice a pass, yet far faster than np.where
+        mask += slope
+        return gy * mask
+
+
+def leaky_relu(x: Any, slope: float = 0.2) -> Variable:
+    """``x`` where it is positive, ``slope * x`` elsewhere.
+
+    The derivative at 0 is taken as ``slope`` (Maas et al., Rectifier Nonlinearities
+    Improve Neural Network Acoustic Models, 2013).
+
+    >>> leaky_relu(np.array([-1.0, 0.0, 2.0]))
+    variable([-0.2  0.   2. ])
+    """
+    if slope == 0:
+        return relu(x)  # 0 * inf would be NaN
+    return LeakyReLU(slope)(as_floating(x))
+
+
+class Softmax(Function):
+    def __init__(self, axis: Axis = 1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        y = x - x.max(axis=self.axis, keepdims=True)  # exp of at most 0
+        np.exp(y, out=y)
+        y /= y.sum(axis=self.axis, keepdims=True)
+        return y
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        gx = y * gy
+        return gx - y * sum(gx, axis=self.axis, keepdims=True)
+
+
+def softmax(x: Any, axis: Axis = 1) -> Variable:
+    """``exp(x) / sum(exp(x))`` along ``axis``: scores as probabilities.
+
+    Args:
+        x: Variable or array; scores of any size, also -inf.
+        axis: The axis, or axes, along which the probabilities sum to 1.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> softmax(np.array([[0.0, 0.0], [1000.0, -np.inf]]))
+    variable([[0.5 0.5]
+              [1.  0. ]])
+    """
+    x = as_floating(x)
+    return Softmax(normalize_axis("softmax", axis, x.ndim))(x)
+
+
+def softmax_simple(x: Any, axis: Axis = 1) -> Variable:
+    """``exp(x) / sum(exp(x))`` from ``exp``, ``sum`` and ``/``; large scores overflow.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> softmax_simple(np.array([[0.0, 0.0]]))
+    variable([[0.5 0.5]])
+    """
+    y = exp(as_floating(x))
+    return y / sum(y, axis=axis, keepdims=True)
+
+
+class LogSoftmax(Function):
+    def __init__(self, axis: Axis = 1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        y = x - x.max(axis=self.axis, keepdims=True)
+        y -= np.log(np.exp(y).sum(axis=self.axis, keepdims=True))
+        return y
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy - exp(y) * sum(gy, axis=self.axis, keepdims=True)
+
+
+def log_softmax(x: Any, axis: Axis = 1) -> Variable:
+    """``log(softmax(x))`` along ``axis``, finite where softmax itself would be 0.
+
+    Raises:
+        ValueError: ``axis`` is out of range.
+
+    >>> log_softmax(np.array([[1000.0, 0.0]]))
+    variable([[    0. -1000.]])
+    """
+    x = as_floating(x)
+    return LogSoftmax(normalize_axis("log_softmax", axis, x.ndim))(x)

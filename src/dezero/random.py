@@ -1,0 +1,62 @@
+"""Where random numbers come from: initial weights, shuffling, dropout.
+
+By default NumPy's global generator, so that ``np.random.seed(0)`` makes a program
+repeatable. ``dezero.random.seed(0)`` changes to a generator of our own, which no
+other library's draws disturb; from the same seed it gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+_seed: int | None = None
+_generators: dict[str, Any] = {}  # of our own, by the name of the array library
+_lock = threading.Lock()
+
+
+def seed(n: int | None) -> None:
+    """Draw from a generator of our own, started with ``n``.
+
+    Args:
+        n: The seed, or ``None`` to return to NumPy's global generator.
+
+    Raises:
+        TypeError: ``n`` is not an integer.
+        ValueError: ``n`` is not from 0 to 2**32 - 1.
+
+    >>> dezero.random.seed(0)
+    >>> x = dezero.random.generator().rand(2)
+    >>> dezero.random.seed(0)
+    >>> bool((x == dezero.random.generator().rand(2)).all())
+    True
+    >>> dezero.random.seed(None)
+    """
+    global _seed
+    if n is not None and not isinstance(n, (int, np.integer)):
+        raise TypeError(f"seed: expected an integer or None, got {type(n).__name__}")
+    if n is not None and not 0 <= n < 2**32:
+        raise ValueError(f"seed: expected a number from 0 to 2**32 - 1, got {n}")
+    with _lock:
+        _seed = n
+        _generators.clear()
+
+
+def generator(xp: ModuleType = np) -> Any:
+    """The current source of random numbers, with the methods of ``np.random``.
+
+    ``rand(*shape)`` is uniform on [0, 1), ``randn(*shape)`` normal, and
+    ``permutation(n)`` shuffles the numbers below n. Threads may share it.
+
+    Args:
+        xp: The library whose arrays are wanted, NumPy or CuPy.
+    """
+    with _lock:
+        if _seed is None:
+            return xp.random
+        if xp.__name__ not in _generators:
+            _generators[xp.__name__] = xp.random.RandomState(_seed)
+        return _generators[xp.__name__]
