@@ -8,18 +8,29 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
+from dezero.backend.convolution import get_conv_outsize, get_deconv_outsize, pair
 from dezero.core.broadcast import sum_to_array as sum_to
+from dezero.data.download import cache_dir, get_file
 from dezero.functions.reduction import kept_shape, normalize_axis
 from dezero.gradcheck import array_allclose, array_equal, gradient_check, numerical_grad
+from dezero.viz import get_dot_graph, plot_dot_graph
 
 __all__ = [
     "array_allclose",
     "array_equal",
+    "cache_dir",
+    "get_conv_outsize",
+    "get_deconv_outsize",
+    "get_dot_graph",
+    "get_file",
     "gradient_check",
     "logsumexp",
     "max_backward_shape",
     "numerical_grad",
+    "pair",
+    "plot_dot_graph",
     "reshape_sum_backward",
+    "show_progress",
     "sum_to",
 ]
 
@@ -69,3 +80,22 @@ def max_backward_shape(x: Array, axis: int | Sequence[int] | None) -> list[int]:
     [2, 1]
     """
     return list(kept_shape(x.shape, normalize_axis("max", axis, x.ndim)))
+
+
+def show_progress(block_num: int, block_size: int, total_size: int) -> None:
+    """Draw a bar of 30 letters for a download, over the last one.
+
+    ``urllib.request.urlretrieve`` calls it so.
+
+    Args:
+        block_num: How many blocks are there.
+        block_size: Bytes of a block.
+        total_size: Bytes in all; nothing is known where it is not positive.
+
+    >>> show_progress(3, 10, 60)
+    [###############...............] 50.00%
+    """
+    done = block_num * block_size
+    fraction = min(done / total_size, 1.0) if total_size > 0 else 0.0
+    full = int(30 * fraction)
+    print(f"\r[{'#' * full}{'.' * (30 - full)}] {100 * fraction:.2f}%", end="")
