@@ -173,12 +173,12 @@ def _written_behind(func: Function, x: Variable) -> GradientError:
 
 
 def _check_contents(func: Function) -> None:
-    seen = func.fingerprints
-    if not seen:  # made while debug was off
-        return
-    for x, before, now in zip(known(func), seen, fingerprints(func), strict=True):
-        if x is not None and before != now:
-            raise _written_behind(func, x)
+    """In debug mode, see writes into arrays, which no setter hears of, as well."""
+    if func.fingerprints:
+        now = fingerprints(func)
+        for x, was, is_ in zip(func.inputs, func.fingerprints, now, strict=True):
+            if was != is_:
+                raise _written_behind(func, x)
 
 
 # -- methods of Variable ------------------------------------------------------------

@@ -334,7 +334,7 @@ def as_input(obj: Any) -> Variable:
     kind = type(obj)
     if kind is float or kind is int:
         return _number(obj)
-    if isinstance(obj, (float, int, complex)):  # np.float64 is a float, too
+    if isinstance(obj, (float, int, complex, np.integer)):  # np.float64 is a float
         return Number(obj.item() if isinstance(obj, np.generic) else obj)
     if isinstance(obj, (list, tuple, np.generic)):
         obj = np.asarray(obj)

@@ -6,6 +6,7 @@ back. A Python number is weak: ``x * 2.0`` keeps the type of ``x``.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,7 @@ def _misfit(operation: str, x0: Any, x1: Any, error: ValueError) -> ValueError:
 
 class Add(Function):
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0 + x1
+    forward = staticmethod(operator.add)
 
     def backward(self, gy: Variable) -> tuple[Variable, Variable]:
         return gy, gy
@@ -55,9 +54,7 @@ def add(x0: Any, x1: Any) -> Variable:
 
 class Sub(Function):
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0 - x1
+    forward = staticmethod(operator.sub)
 
     def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
         return gy, -gy if self.inputs[1].requires_grad else None
@@ -86,9 +83,7 @@ def rsub(x0: Any, x1: Any) -> Variable:
 
 class Mul(Function):
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0 * x1
+    forward = staticmethod(operator.mul)
 
     def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
         x0, x1 = self.inputs
@@ -111,9 +106,7 @@ def mul(x0: Any, x1: Any) -> Variable:
 
 class Div(Function):
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0 / x1
+    forward = staticmethod(operator.truediv)
 
     def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
         _, x1 = self.inputs
@@ -147,9 +140,7 @@ def rdiv(x0: Any, x1: Any) -> Variable:
 
 class Neg(Function):
     takes_scalars = True
-
-    def forward(self, x: Array) -> Array:
-        return -x
+    forward = staticmethod(operator.neg)
 
     def backward(self, gy: Variable) -> Variable:
         return -gy
@@ -202,9 +193,7 @@ class Power(Function):
     """``x0 ** x1`` where both may vary."""
 
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0**x1
+    forward = staticmethod(operator.pow)
 
     def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
         x0, x1 = self.inputs
@@ -264,9 +253,7 @@ def _number(c: Any) -> Any:
 
 class Mod(Function):
     takes_scalars = True
-
-    def forward(self, x0: Array, x1: Array) -> Array:
-        return x0 % x1
+    forward = staticmethod(operator.mod)
 
     def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
         x0, x1 = self.inputs
@@ -294,9 +281,7 @@ def rmod(x0: Any, x1: Any) -> Variable:
 
 class Abs(Function):
     takes_scalars = True
-
-    def forward(self, x: Array) -> Array:
-        return abs(x)
+    forward = staticmethod(operator.abs)
 
     def backward(self, gy: Variable) -> Variable:
         (x,) = self.inputs
