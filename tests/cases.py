@@ -21,6 +21,7 @@ from references import (
     convolve_transposed,
     fold,
     max_pool,
+    remember,
     unfold,
 )
 
@@ -181,6 +182,16 @@ def shrinking(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
+def joining(draw: st.DrawFn) -> Sample:
+    """Arrays that differ in the length of one axis."""
+    (x,), kwargs = draw(along())
+    lengths = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    axis = kwargs["axis"] % x.ndim
+    shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in lengths]
+    return fill(draw, [normal] * len(shapes), shapes), kwargs
+
+
+@st.composite
 def slicing(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
     slices = draw(hnp.basic_indices(shape, allow_newaxis=True))
@@ -223,6 +234,14 @@ def multiplying(draw: st.DrawFn) -> Sample:
         )
     )
     return fill(draw, [normal, normal], drawn.input_shapes), {}
+
+
+@st.composite
+def remembering(draw: st.DrawFn) -> Sample:
+    """What a step of an LSTM takes."""
+    N, D, H = (draw(st.integers(1, 2)) for _ in range(3))
+    shapes = [(N, D), (N, H), (N, H), (D, 4 * H), (4 * H,), (H, 4 * H)]
+    return fill(draw, [normal] * 6, shapes), {}
 
 
 @st.composite
@@ -341,6 +360,12 @@ CASES = [
         "astype", anywhere(normal, dtype=np.float64), lambda x, dtype: x.astype(dtype)
     ),
     Case("copy", anywhere(normal), np.copy),
+    Case(
+        "concat",
+        joining(),
+        lambda *xs, axis: np.concatenate(xs, axis),
+        lambda *xs, axis: F.concat(xs, axis),
+    ),
     # indexing
     Case("get_item", slicing(), lambda x, slices: x[slices], note="slices"),
     Case("get_item", picking(), lambda x, slices: x[slices], note="repeats"),
@@ -358,6 +383,8 @@ CASES = [
     Case("linear", shaped("NI, IO"), lambda x, W: x @ W, note="no-bias"),
     Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+    # recurrent
+    Case("lstm_cell", remembering(), remember),
     # convolution
     Case("conv2d", convolving(), convolve),
     Case("conv2d", convolving(bias=False), convolve, note="no-bias"),

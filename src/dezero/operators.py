@@ -125,6 +125,7 @@ ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.expand_dims: F.expand_dims,
     np.broadcast_to: F.broadcast_to,
     np.clip: F.clip,
+    np.concatenate: F.concat,
     np.dot: F.matmul,
     np.copy: F.copy,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,50 @@ def copy(x: Any) -> Variable:
     variable([1.])
     """
     return Copy()(x)
+
+
+class Concat(Function):
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Array) -> Array:
+        return get_array_module(xs[0]).concatenate(xs, axis=self.axis)
+
+    def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
+        gxs = []
+        start = 0
+        for x in self.inputs:
+            stop = start + x.shape[self.axis]
+            place = (*(slice(None),) * self.axis, slice(start, stop))
+            gxs.append(gy[place] if x.requires_grad else None)
+            start = stop
+        return tuple(gxs)
+
+
+def concat(xs: Iterable[Any], axis: int = 0) -> Variable:
+    """Several ``x`` one behind the other, along an axis that they have.
+
+    Raises:
+        ValueError: There is none; or they differ in an axis other than ``axis``.
+
+    >>> concat([np.array([[1], [2]]), np.array([[3, 4], [5, 6]])], axis=1)
+    variable([[1 3 4]
+              [2 5 6]])
+    """
+    xs = [as_input(x) for x in xs]
+    shapes = [x.shape for x in xs]
+    if not xs:
+        raise ValueError("concat: expected one array or more, got none")
+    if not -xs[0].ndim <= axis < xs[0].ndim:
+        raise ValueError(
+            f"concat: expected axis from {-xs[0].ndim} to {xs[0].ndim - 1} for x "
+            f"{shapes[0]}, got {axis}"
+        )
+    axis %= xs[0].ndim
+    others = {(*shape[:axis], *shape[axis + 1 :], len(shape)) for shape in shapes}
+    if len(others) > 1:
+        raise ValueError(
+            f"concat: expected shapes that are equal but for axis {axis}, got "
+            + ", ".join(map(str, shapes))
+        )
+    return Concat(axis)(*xs)

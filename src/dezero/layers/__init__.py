@@ -1,7 +1,19 @@
 """Layers, which have parameters: ``import dezero.layers as L``."""
 
+from dezero.layers.convolution import Conv2d, Deconv2d
 from dezero.layers.embedding import EmbedID
 from dezero.layers.layer import Layer
 from dezero.layers.linear import Linear
+from dezero.layers.normalization import BatchNorm
+from dezero.layers.recurrent import LSTM, RNN
 
-__all__ = ["EmbedID", "Layer", "Linear"]
+__all__ = [
+    "LSTM",
+    "RNN",
+    "BatchNorm",
+    "Conv2d",
+    "Deconv2d",
+    "EmbedID",
+    "Layer",
+    "Linear",
+]

@@ -56,11 +56,15 @@ class Linear(Layer):
         W = xp.random.randn(in_size, self.out_size).astype(self.dtype)
         self.W.data = W * math.sqrt(1 / in_size)
 
+    def prepare(self, x: Variable) -> None:
+        """Draw ``W`` to take ``x``, if it was not drawn before."""
+        if self.W.data is None:
+            self._draw(x.shape[-1], get_array_module(x))
+
     def forward(self, x: Any) -> Variable:
         """Map ``x`` (N, in) to (N, out)."""
         x = as_input(x)
-        if self.W.data is None:
-            self._draw(x.shape[-1], get_array_module(x))
+        self.prepare(x)
         return F.linear(x, self.W, self.b)
 
     def expected_shape(self, name: str) -> PartialShape | None:

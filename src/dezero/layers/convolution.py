@@ -1,0 +1,106 @@
+"""Layers of filters: convolution and its transpose."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dezero import functions as F
+from dezero.backend import get_array_module
+from dezero.backend.convolution import pair
+from dezero.core import Parameter, Variable, as_input
+from dezero.layers.layer import Layer, PartialShape
+
+
+class Conv2d(Layer):
+    """Filters that slide over images.
+
+    ``W`` (out, in, KH, KW) is drawn from a normal distribution of variance
+    ``1 / (in * KH * KW)``: here if ``in_channels`` is given, else at the first call.
+    ``b`` (out,) starts at zero.
+
+    Args:
+        out_channels: How many filters there are.
+        kernel_size: The size of a filter; an integer, or one for height and one for
+            width.
+        stride: The step from window to window; likewise.
+        pad: The width of the border of zeros; likewise.
+        nobias: Leave out ``b``.
+        dtype: The type of ``W`` and ``b``.
+        in_channels: Channels that go in; by default those of the first ``x``.
+
+    >>> import dezero.layers as L
+    >>> L.Conv2d(8, kernel_size=3, pad=1)(np.zeros((2, 3, 6, 6))).shape
+    (2, 8, 6, 6)
+    """
+
+    _in_axis = 1  # the axis of W for the channels that go in
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        pad: int | tuple[int, int] = 0,
+        nobias: bool = False,
+        dtype: Any = np.float32,
+        in_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.pad = pad
+        self.dtype = dtype
+        self.W = Parameter(None, name="W")
+        self.b = None if nobias else Parameter(np.zeros(out_channels, dtype), name="b")
+        if in_channels is not None:
+            self._draw(in_channels)
+
+    @property
+    def in_channels(self) -> int | None:
+        """Channels that go in, or ``None`` before they are known."""
+        return None if self.W.data is None else self.W.shape[self._in_axis]
+
+    def _shape(self, in_channels: Any) -> Any:
+        return (self.out_channels, in_channels, *pair(self.kernel_size))
+
+    def _draw(self, in_channels: int, xp: ModuleType = np) -> None:
+        W = xp.random.randn(*self._shape(in_channels)).astype(self.dtype)
+        KH, KW = pair(self.kernel_size)
+        self.W.data = W * math.sqrt(1 / (in_channels * KH * KW))
+
+    def forward(self, x: Any) -> Variable:
+        """Map images ``x`` (N, in, H, W) to (N, out, OH, OW)."""
+        x = as_input(x)
+        if self.W.data is None:
+            self._draw(x.shape[1], get_array_module(x))
+        return self._apply(x)
+
+    def _apply(self, x: Variable) -> Variable:
+        return F.conv2d(x, self.W, self.b, self.stride, self.pad)
+
+    def expected_shape(self, name: str) -> PartialShape | None:
+        return self._shape(None) if name == "W" else None
+
+
+class Deconv2d(Conv2d):
+    """The transpose of a convolution: every element spreads a filter over the output.
+
+    Arguments and parameters are those of Conv2d, but ``W`` is (in, out, KH, KW).
+
+    >>> import dezero.layers as L
+    >>> L.Deconv2d(8, kernel_size=4, stride=2, pad=1)(np.zeros((2, 3, 6, 6))).shape
+    (2, 8, 12, 12)
+    """
+
+    _in_axis = 0
+
+    def _shape(self, in_channels: Any) -> Any:
+        return (in_channels, self.out_channels, *pair(self.kernel_size))
+
+    def _apply(self, x: Variable) -> Variable:
+        return F.deconv2d(x, self.W, self.b, self.stride, self.pad)

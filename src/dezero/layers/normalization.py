@@ -1,0 +1,53 @@
+"""Batch normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dezero import functions as F
+from dezero.backend import get_array_module
+from dezero.core import Parameter, Variable, as_input
+from dezero.layers.layer import Layer, PartialShape
+
+
+class BatchNorm(Layer):
+    """Give every feature mean ``beta`` and standard deviation ``gamma`` in a batch.
+
+    In training, the statistics are those of the batch, and their running averages are
+    kept in ``avg_mean`` and ``avg_var``; in ``test_mode``, they are these averages.
+    The averages are Parameters so that they are in the file of the weights; they never
+    get a gradient, so no optimizer touches them. All four have shape (C,), found at
+    the first call.
+
+    Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> import dezero.layers as L
+    >>> L.BatchNorm()(np.random.randn(8, 3)).shape
+    (8, 3)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.avg_mean = Parameter(None, "avg_mean", requires_grad=False)
+        self.avg_var = Parameter(None, "avg_var", requires_grad=False)
+        self.gamma = Parameter(None, name="gamma")
+        self.beta = Parameter(None, name="beta")
+
+    def forward(self, x: Any) -> Variable:
+        """Normalize ``x`` (N, C) or (N, C, H, W) for each of the C features."""
+        x = as_input(x)
+        if self.gamma.data is None:
+            xp = get_array_module(x)
+            dtype = x.dtype if x.dtype.kind == "f" else np.float32
+            for zero in (self.avg_mean, self.beta):
+                zero.data = xp.zeros(x.shape[1], dtype)
+            for one in (self.avg_var, self.gamma):
+                one.data = xp.ones(x.shape[1], dtype)
+        return F.batch_norm(
+            x, self.gamma, self.beta, self.avg_mean.data, self.avg_var.data
+        )
+
+    def expected_shape(self, name: str) -> PartialShape | None:
+        return (None,)
