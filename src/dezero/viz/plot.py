@@ -1,24 +1,22 @@
-"""From a Variable to a picture: the two functions of the book, and ``Model.plot``."""
+"""From a Variable to a picture: the two functions of the book, and ``Model.plot``.
+
+The rooms behind this door are entered with the first picture: ``import dezero``
+does not wait for them.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
-import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dezero.backend.files import write_atomically
 from dezero.config import using_config
-from dezero.errors import MissingDependencyError
 from dezero.models import Model
-from dezero.viz.dot import find_dot, run_dot, to_dot
-from dezero.viz.graph import Graph, record
-from dezero.viz.layout import lay_out
-from dezero.viz.picture import FORMATS, to_picture
-from dezero.viz.svg import to_svg
 
 
 def get_dot_graph(output: Any, verbose: bool = True) -> str:
@@ -46,6 +44,9 @@ def get_dot_graph(output: Any, verbose: bool = True) -> str:
     f0 -> v1
     }
     """
+    from dezero.viz.dot import to_dot
+    from dezero.viz.graph import record
+
     return to_dot(record(output, verbose))
 
 
@@ -76,7 +77,7 @@ def plot_dot_graph(
     ...     plot_dot_graph(y, to_file=folder + '/exp.svg').name
     'exp.svg'
     """
-    return _plot(record(output, verbose), Path(to_file))
+    return _plot(output, verbose, to_file)
 
 
 def plot_model(
@@ -100,44 +101,27 @@ def plot_model(
     with using_config("enable_backprop", True):
         output = self(*inputs)
     names = {param: name for name, param in self.named_params().items()}
-    return _plot(record(output, names=names), Path(to_file))
+    return _plot(output, True, to_file, names)
 
 
-def _plot(graph: Graph, path: Path) -> Any:
-    try:
-        data = _render(graph, path.suffix[1:].lower())
-    except (MissingDependencyError, _FormatError) as error:
+def _plot(
+    output: Any,
+    verbose: bool,
+    to_file: str | os.PathLike[str],
+    names: Mapping[Any, str] | None = None,
+) -> Any:
+    from dezero.viz.graph import record
+    from dezero.viz.render import render
+
+    path = Path(to_file)
+    graph = record(output, verbose, names)
+    data, complaint = render(graph, path.suffix[1:].lower())
+    if complaint:
         path = path.with_suffix(".svg")
-        warnings.warn(f"{error}; the picture is in {path.name}", stacklevel=3)
-        data = _render(graph, "svg")
+        warnings.warn(f"{complaint}; the picture is in {path.name}", stacklevel=3)
     with write_atomically(path) as file:
         file.write(data)
     return _shown(path)
-
-
-class _FormatError(ValueError):
-    """No one here can make a file of that format."""
-
-
-def _render(graph: Graph, picture_format: str) -> bytes:
-    """The content of a file of that format."""
-    if picture_format == "svg":
-        return to_svg(lay_out(graph)).encode()
-    text = to_dot(graph)
-    if picture_format in ("dot", "gv"):
-        return text.encode()
-    dot = find_dot()
-    if dot is not None and picture_format.isalnum():
-        try:
-            return run_dot(dot, text, picture_format)
-        except (OSError, subprocess.SubprocessError):
-            pass  # it is broken or too slow, or lacks the format: draw without it
-    if picture_format not in FORMATS:
-        raise _FormatError(
-            f"plot_dot_graph: expected a file that ends in .svg, .dot, "
-            f".{', .'.join(FORMATS)}, got '.{picture_format}'"
-        )
-    return to_picture(lay_out(graph), picture_format)
 
 
 def _shown(path: Path) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from html import escape
 
 from dezero.viz.graph import Kind, Node
 from dezero.viz.layout import Box, Drawing, Line
@@ -116,7 +115,7 @@ def _nodes(drawing: Drawing) -> list[str]:
         for kind, look in LOOKS.items():
             color = look.title if size == TITLE else look.detail
             written = [
-                f'<text x="{_digits(box.x)}" y="{_digits(y)}">{escape(text)}</text>'
+                f'<text x="{_digits(box.x)}" y="{_digits(y)}">{_escape(text)}</text>'
                 for node, box in zip(drawing.graph.nodes, drawing.boxes, strict=True)
                 if node.kind is kind
                 for text, letters, y in texts(node, box.y)
@@ -135,7 +134,11 @@ def _node(node: Node, box: Box, radius: float) -> str:
     rect = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{rx}"'
     if shortened(node.title) == node.title:
         return f"{rect}/>"
-    return f"{rect}><title>{escape(clean(node.title))}</title></rect>"
+    return f"{rect}><title>{_escape(clean(node.title))}</title></rect>"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _digits(value: float) -> str:
