@@ -1,0 +1,375 @@
+"""What the engine refuses, in which words, and that it leaves nothing half-done."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dezero
+import dezero.functions as F
+from dezero import Function, Parameter, Variable
+from dezero.config import switches
+from dezero.errors import GradientError
+
+
+@contextlib.contextmanager
+def refused(
+    kind: type[Exception], message: str, *witnesses: Variable
+) -> Iterator[None]:
+    """Expect this error, and every gradient and switch to stay as it is."""
+
+    def state() -> list[Any]:
+        grads = [w.grad for w in witnesses]
+        values = [None if g is None else np.array(g.data).tolist() for g in grads]
+        return [switches.get(), [id(g) for g in grads], values]
+
+    before = state()
+    with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+        yield
+    assert state() == before
+
+
+# -- data ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Variable, Parameter])
+@pytest.mark.parametrize(
+    ("data", "name", "advice"),
+    [
+        ([1.0, 2.0], "list", "np.array(x)"),
+        ((1.0, 2.0), "tuple", "np.array(x)"),
+        (1.0, "float", "np.array(x)"),
+        (1, "int", "np.array(x)"),
+        ("text", "str", "np.array(x)"),
+        (np.float64(1.0), "float64", "np.array(x)"),
+        (np.float32(1.0), "float32", "np.array(x)"),
+        (Variable(np.array(1.0)), "Variable", "x.data"),
+        (Parameter(np.array(1.0)), "Parameter", "x.data"),
+    ],
+)
+def test_data_that_is_no_array(kind: Any, data: Any, name: str, advice: str) -> None:
+    cls = kind.__name__
+    message = (
+        f"{cls}: expected an array (numpy or cupy ndarray) or None, got {name}; "
+        f"write {cls}({advice})"
+    )
+    with refused(TypeError, message):
+        kind(data)
+    x = kind(np.array(5.0))
+    with refused(TypeError, message, x):
+        x.data = data
+    assert x.data == 5
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_a_parameter_of_an_integer_type(dtype: str) -> None:
+    message = (
+        f"Parameter: expected a floating type, got {dtype}; "
+        "write Parameter(x.astype(np.float32))"
+    )
+    with refused(TypeError, message):
+        Parameter(np.ones(3, dtype))
+    p = Parameter(np.ones(3))
+    with refused(TypeError, message, p):
+        p.data = np.ones(3, dtype)
+    assert p.dtype == np.float64
+
+
+def test_a_parameter_that_has_no_shape_yet() -> None:
+    for wanted in ("shape", "ndim", "size", "dtype"):
+        message = (
+            f"parameter(None).{wanted}: expected data, got None; a layer's parameters "
+            "get their shape at the first call: write model(x) first"
+        )
+        with refused(ValueError, message):
+            getattr(Parameter(None), wanted)
+
+
+# -- backward where there is none ---------------------------------------------------
+
+
+def no_creator(who: str) -> str:
+    return (
+        f"backward: expected a Variable that a Function made, got {who} without a "
+        "creator: a leaf, or made under no_grad() or from constants alone; compute it "
+        "from Variables while recording is on"
+    )
+
+
+def test_backward_on_a_leaf() -> None:
+    x = Variable(np.array(1.0))
+    with refused(GradientError, no_creator("one"), x):
+        x.backward()
+    x.name = "x"
+    x.grad = Variable(np.array(3.0))
+    with refused(RuntimeError, no_creator("'x'"), x):
+        x.backward(retain_grad=True, create_graph=True)
+
+
+def test_backward_on_what_was_made_under_no_grad_or_from_constants() -> None:
+    x = Variable(np.array(1.0))
+    with dezero.no_grad():
+        y = x * 2
+    with refused(GradientError, no_creator("one"), x, y):
+        y.backward()
+    z = F.sin(np.ones(3))
+    with refused(GradientError, no_creator("one"), z):
+        z.backward()
+
+
+# -- Functions that users write -----------------------------------------------------
+
+
+def returning(backward: Callable[..., Any], outputs: int = 1) -> Function:
+    """A Function of two inputs with this backward."""
+
+    class Mine(Function):
+        def forward(self, x0: Any, x1: Any) -> Any:
+            return x0 + x1 if outputs == 1 else (x0 + x1,) * outputs
+
+        def backward(self, *gys: Variable) -> Any:
+            return backward(*gys)
+
+    return Mine()
+
+
+WITH_VARIABLES = (
+    "compute with gy and functions of Variables, so that it can be differentiated"
+)
+
+
+@pytest.mark.parametrize(
+    ("backward", "message"),
+    [
+        (lambda gy: gy, "expected 2 gradients, one per input, got 1"),
+        (lambda gy: (gy,), "expected 2 gradients, one per input, got 1"),
+        (lambda gy: [gy] * 3, "expected 2 gradients, one per input, got 3"),
+        (lambda gy: None, "expected 2 gradients, one per input, got 1"),
+        (lambda gy: (), "expected 2 gradients, one per input, got 0"),
+        (
+            lambda gy: (gy, F.reshape(gy, (3, 1))),
+            "expected a gradient of shape (3,), as the input has, got (3, 1)",
+        ),
+        (
+            lambda gy: (gy, gy.sum()),
+            "expected a gradient of shape (3,), as the input has, got ()",
+        ),
+        (
+            lambda gy: (F.broadcast_to(gy, (2, 3)), gy),
+            "expected a gradient of shape (3,), as the input has, got (2, 3)",
+        ),
+        (
+            lambda gy: (gy, gy.data),
+            f"expected Variables, got ndarray; {WITH_VARIABLES}",
+        ),
+        (lambda gy: (gy, 1.0), f"expected Variables, got float; {WITH_VARIABLES}"),
+        (
+            lambda gy: (gy, np.float64(1)),
+            f"expected Variables, got float64; {WITH_VARIABLES}",
+        ),
+        (lambda gy: (gy, [gy]), f"expected Variables, got list; {WITH_VARIABLES}"),
+        (
+            lambda gy: (gy, None),
+            "expected a gradient for the input of shape (3,) and floating type, got "
+            "None; return zeros where it does not matter",
+        ),
+    ],
+)
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("retain_grad", [False, True])
+def test_gradients_that_do_not_fit(
+    backward: Any, message: str, create_graph: bool, retain_grad: bool
+) -> None:
+    x0, x1, x2 = (Variable(np.ones(3)) for _ in range(3))
+    x0.grad = Variable(np.full(3, 7.0))
+    h = x2 * 2
+    y = returning(backward)(x0, x1) * h + x2 + x0
+    y.grad = Variable(np.full(3, 5.0))
+    with refused(GradientError, f"Mine.backward: {message}", x0, x1, x2, h, y):
+        y.backward(retain_grad=retain_grad, create_graph=create_graph)
+
+
+def test_none_is_a_gradient_for_integers_and_constants() -> None:
+    x = Variable(np.ones(3))
+    y = returning(lambda gy: (gy, None))(x, Variable(np.arange(3)))
+    y.backward()
+    y = returning(lambda gy: (gy, None))(x, np.ones(3))
+    y.backward()
+    assert x.grad.data.tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("result", [None, [1.0, 2.0], "text", Variable(np.ones(3))])
+def test_a_forward_that_returns_no_array(result: Any) -> None:
+    class Mine(Function):
+        def forward(self, x: Any) -> Any:
+            return result
+
+    class Two(Mine):
+        def forward(self, x: Any) -> Any:
+            return x, result
+
+    got = type(result).__name__
+    message = f"forward: expected an array or a tuple of arrays, got {got}"
+    x = Variable(np.ones(3))
+    with refused(TypeError, f"Mine.{message}", x):
+        Mine()(x)
+    with refused(TypeError, f"Two.{message}", x):
+        Two()(x)
+
+
+def test_a_function_without_methods() -> None:
+    with refused(NotImplementedError, "Function: expected a method forward"):
+        Function()(np.ones(3))
+
+    class Mine(Function):
+        def forward(self, x: Any) -> Any:
+            return x
+
+    x = Variable(np.ones(3))
+    y = Mine()(x)
+    with refused(NotImplementedError, "Mine: expected a method backward", x, y):
+        y.backward()
+
+
+def test_a_users_own_error_comes_through_and_nothing_is_half_done() -> None:
+    def fail(gy: Variable) -> Any:
+        raise KeyError("mine")
+
+    x0, x1 = Variable(np.ones(3)), Variable(np.ones(3))
+    y = x0 * 2 + returning(fail)(x0 * 3, x1)
+    for create_graph in (False, True):
+        with refused(KeyError, "'mine'", x0, x1, y):
+            y.backward(create_graph=create_graph)
+    assert dezero.Config.enable_backprop
+
+
+def test_an_argument_that_is_nothing() -> None:
+    message = (
+        "Variable: expected an array (numpy or cupy ndarray) or None, got str; "
+        "write Variable(np.array(x))"
+    )
+    with refused(TypeError, message):
+        F.sin("text")
+
+
+# -- seeds and gradients that users set ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seed", "got"),
+    [
+        (Variable(np.ones(2)), "(2,)"),
+        (Variable(np.array(1.0)), "()"),
+        (Variable(np.ones((1, 3))), "(1, 3)"),
+        (np.ones(3), "ndarray"),
+        (1.0, "float"),
+    ],
+)
+def test_a_seed_that_does_not_fit(seed: Any, got: str) -> None:
+    x = Variable(np.ones(3))
+    y = x * 2
+    y.grad = seed
+    message = (
+        f"backward: expected grad to be a Variable of shape (3,) to start from, "
+        f"got {got}"
+    )
+    with pytest.raises(GradientError, match=f"^{re.escape(message)}$"):
+        y.backward()
+    assert x.grad is None
+    assert y.grad is seed
+
+
+@pytest.mark.parametrize(
+    ("grad", "got"),
+    [(Variable(np.ones(2)), "(2,)"), (Variable(np.ones((3, 1))), "(3, 1)")],
+)
+def test_a_gradient_to_which_nothing_can_be_added(grad: Any, got: str) -> None:
+    x, w = Variable(np.ones(3)), Variable(np.ones(3))
+    w.grad = grad
+    message = (
+        "backward: expected the grad of {} to have its shape (3,), to add to it, "
+        f"got {got}; write x.cleargrad()"
+    )
+    for y in (x * w, w * x):
+        with refused(GradientError, message.format("a Variable"), x, w, y):
+            y.backward()
+    w.name = "w"
+    with refused(GradientError, message.format("w"), x, w):
+        (x * w).backward()
+
+
+# -- writes behind the graph --------------------------------------------------------
+
+
+def written(function: str, role: str, who: str) -> str:
+    return (
+        f"{function}.backward: expected the data of its {role} {who} as it was in "
+        "forward, got data written since; call backward() before you write, or "
+        "compute with x.copy()"
+    )
+
+
+def rebind(x: Variable) -> None:
+    x.data = np.full(x.shape, 9.0)
+
+
+def subtract(x: Variable) -> None:
+    x.data -= 1
+
+
+def multiply(x: Variable) -> None:
+    x.data *= 0.5
+
+
+@pytest.mark.parametrize("write", [rebind, subtract, multiply])
+def test_a_write_after_use(write: Callable[[Variable], None]) -> None:
+    x, w = Variable(np.ones(3)), Variable(np.ones(3), name="w")
+    y = F.exp(x * w) + x
+    write(w)
+    with refused(GradientError, written("Mul", "input", "'w'"), x, w, y):
+        y.backward()
+    z = F.sin(x) + w
+    write(x)
+    with refused(GradientError, written("Sin", "input", "of shape (3,)"), x, w, z):
+        z.backward()
+    (x * w).backward()  # a new graph is none the worse for it
+    assert w.grad.data.tolist() == x.data.tolist()
+
+
+def test_a_write_into_a_constant_after_use() -> None:
+    x, t = Variable(np.ones(3)), Variable(np.ones(3), "t", requires_grad=False)
+    y = x * t
+    rebind(t)
+    with refused(GradientError, written("Mul", "input", "'t'"), x, t):
+        y.backward()
+
+
+def test_a_write_into_a_variable_in_between() -> None:
+    x = Variable(np.ones(3))
+    h = F.exp(x)
+    y = h * 2
+    rebind(h)
+    with refused(GradientError, written("Mul", "input", "of shape (3,)"), x, h, y):
+        y.backward()
+
+
+def test_a_write_into_the_root() -> None:
+    x = Variable(np.ones(3))
+    y = F.exp(x)
+    rebind(y)
+    with refused(GradientError, written("Exp", "output", "of shape (3,)"), x, y):
+        y.backward()
+
+
+def test_a_write_before_use_is_no_error() -> None:
+    x = Variable(np.ones(3))
+    y = x * 2
+    y.backward()
+    rebind(x)
+    (x * x).backward()
+    assert x.grad.data.tolist() == [20.0] * 3
