@@ -291,6 +291,9 @@ class Number(Variable):
     def _array(self, wanted: str) -> Array:
         return self.data
 
+    def __reduce__(self) -> tuple[type[Number], tuple[complex]]:
+        return Number, (self._data,)
+
 
 class Parameter(Variable):
     """A Variable that training changes: what layers have and optimizers update.
