@@ -9,7 +9,7 @@ import numpy as np
 from dezero.backend import Array
 from dezero.core import Function, Variable
 from dezero.functions.elementwise import exp
-from dezero.functions.reduction import Axis, as_floating, normalize_axis, sum
+from dezero.functions.reduction import as_floating, normalize_axis, sum
 
 
 class Sigmoid(Function):
@@ -112,7 +112,7 @@ def leaky_relu(x: Any, slope: float = 0.2) -> Variable:
 
 
 class Softmax(Function):
-    def __init__(self, axis: Axis = 1) -> None:
+    def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
@@ -127,7 +127,7 @@ class Softmax(Function):
         return gx - y * sum(gx, axis=self.axis, keepdims=True)
 
 
-def softmax(x: Any, axis: Axis = 1) -> Variable:
+def softmax(x: Any, axis: int | tuple[int, ...] = 1) -> Variable:
     """``exp(x) / sum(exp(x))`` along ``axis``: scores as probabilities.
 
     Args:
@@ -145,7 +145,7 @@ def softmax(x: Any, axis: Axis = 1) -> Variable:
     return Softmax(normalize_axis("softmax", axis, x.ndim))(x)
 
 
-def softmax_simple(x: Any, axis: Axis = 1) -> Variable:
+def softmax_simple(x: Any, axis: int | tuple[int, ...] = 1) -> Variable:
     """``exp(x) / sum(exp(x))`` from ``exp``, ``sum`` and ``/``; large scores overflow.
 
     Raises:
@@ -159,7 +159,7 @@ def softmax_simple(x: Any, axis: Axis = 1) -> Variable:
 
 
 class LogSoftmax(Function):
-    def __init__(self, axis: Axis = 1) -> None:
+    def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
@@ -172,7 +172,7 @@ class LogSoftmax(Function):
         return gy - exp(y) * sum(gy, axis=self.axis, keepdims=True)
 
 
-def log_softmax(x: Any, axis: Axis = 1) -> Variable:
+def log_softmax(x: Any, axis: int | tuple[int, ...] = 1) -> Variable:
     """``log(softmax(x))`` along ``axis``, finite where softmax itself would be 0.
 
     Raises:

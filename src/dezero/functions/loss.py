@@ -128,7 +128,8 @@ def _labels(operation: str, x: Variable, t: Any) -> Variable:
         )
     labels, classes = t.data, x.shape[1]
     # Seen as unsigned, a negative label is a large one: a single look finds both.
-    if _readable(labels) and labels.view(f"u{labels.itemsize}").max() >= classes:
+    unsigned = labels.dtype.str.replace("i", "u")
+    if _readable(labels) and labels.view(unsigned).max() >= classes:
         raise IndexError(
             f"{operation}: expected labels from 0 to {classes - 1} for x {x.shape}, "
             f"got from {labels.min()} to {labels.max()}"

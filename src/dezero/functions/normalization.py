@@ -24,6 +24,16 @@ def _per_channel(ndim: int) -> tuple[int, ...]:
     return (1, -1, *(1,) * (ndim - 2))
 
 
+def _channel_sum(*xs: Array) -> Array:
+    """The sum over each channel of a product of arrays (N, C, ...), as (1, C, 1 ...).
+
+    einsum needs no array for the product and sums several times faster than ``sum``.
+    """
+    axes = list(range(xs[0].ndim))
+    operands = [part for x in xs for part in (x, axes)]
+    return np.einsum(*operands, [1]).reshape(_per_channel(len(axes)))
+
+
 class BatchNorm(Function):
     """Normalizes by the mean and variance of the batch itself."""
 
@@ -34,11 +44,11 @@ class BatchNorm(Function):
         self.eps = eps
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
-        axes, shape = _batch_axes(x.ndim), _per_channel(x.ndim)
+        shape = _per_channel(x.ndim)
         count = x.size // gamma.size
-        mean = x.sum(axis=axes, keepdims=True) / count
+        mean = _channel_sum(x) / count
         xc = x - mean
-        var = np.square(xc).sum(axis=axes, keepdims=True) / count
+        var = _channel_sum(xc, xc) / count
         inv_std = 1 / np.sqrt(var + self.eps)
         if Config.enable_backprop:
             self._update(mean, var, count)
@@ -73,16 +83,13 @@ class BatchNormGrad(Function):
         self.eps = eps
 
     def forward(self, x: Array, gamma: Array, gy: Array) -> tuple[Array, Array, Array]:
-        axes, shape = _batch_axes(x.ndim), _per_channel(x.ndim)
-        xc, inv_std = self.xc, self.inv_std
         count = x.size // gamma.size
-        gbeta = gy.sum(axis=axes, keepdims=True)
-        gx = gy * xc
-        ggamma = gx.sum(axis=axes, keepdims=True) * inv_std
-        np.multiply(xc, inv_std * ggamma / -count, out=gx)
+        gbeta = _channel_sum(gy)
+        ggamma = _channel_sum(gy, self.xc) * self.inv_std
+        gx = self.xc * (self.inv_std * ggamma / -count)
         gx += gy
         gx -= gbeta / count
-        gx *= gamma.reshape(shape) * inv_std
+        gx *= gamma.reshape(gbeta.shape) * self.inv_std
         return gx, ggamma.ravel(), gbeta.ravel()
 
     def backward(
@@ -165,9 +172,9 @@ def batch_norm(
     if Config.train:
         return BatchNorm(mean.data, var.data, decay, eps)(x, gamma, beta)
     shape = _per_channel(x.ndim)
-    inv_std = 1 / np.sqrt(var.data + eps)
-    scale = reshape(gamma * inv_std, shape)
-    return (x - mean.data.reshape(shape)) * scale + reshape(beta, shape)
+    inv_std = 1 / np.sqrt(var.data.astype(x.dtype) + eps)
+    xc = x - mean.data.astype(x.dtype).reshape(shape)
+    return xc * reshape(gamma * inv_std, shape) + reshape(beta, shape)
 
 
 batch_nrom = batch_norm  # the book's spelling
