@@ -102,10 +102,10 @@ def test_a_log_gets_one_line_per_epoch() -> None:
         progress.after_epoch(standing)
     progress.close()
     assert stream.getvalue() == (
-        "epoch  1/10  loss 1.7500  accuracy  31.25 %  test loss 0.1250  "
-        "test accuracy  98.76 %  1,600 samples/s  1:03 left\n"
-        "epoch  2/10  loss 1.7500  accuracy  31.25 %  test loss 0.1250  "
-        "test accuracy  98.76 %  1,600 samples/s  0:56 left\n"
+        "epoch  1/10  loss 1.7500  accuracy 31.25%  test loss 0.1250  "
+        "test accuracy 98.76%  1,600 samples/s  1:03 left\n"
+        "epoch  2/10  loss 1.7500  accuracy 31.25%  test loss 0.1250  "
+        "test accuracy 98.76%  1,600 samples/s  0:56 left\n"
     )
 
 
@@ -123,16 +123,16 @@ def test_a_terminal_gets_one_line_redrawn(monkeypatch: pytest.MonkeyPatch) -> No
         progress.after_epoch(standing)
     progress.close()
     *lines, rest = stream.getvalue().split("\r")[1:]
-    scores = "  loss 0.5000  accuracy 100.00 %"
-    tested = scores + "  test  97.50 %"
+    scores = "  loss 0.5000  accuracy 100.00%"
+    tested = scores + "  test 97.50%"
     shown = [line.rstrip() for line in (*lines, rest)]
     assert shown == [
-        "epoch 1/2 " + "━" * 8 + "─" * 25 + scores + "  50 samples/s  0:03 left",
-        "epoch 1/2 " + "━" * 16 + "─" * 17 + scores + "  50 samples/s  0:02 left",
-        "epoch 1/2 " + "━" * 9 + "─" * 9 + tested + "  50 samples/s  0:02 left",
-        "epoch 2/2 " + "━" * 13 + "─" * 5 + tested + "  50 samples/s  0:01 left",
-        "epoch 2/2 " + "━" * 18 + tested + "  50 samples/s  took 0:04",
-        "epoch 2/2 " + "━" * 18 + tested + "  50 samples/s  took 0:04",
+        "epoch 1/2 " + "━" * 8 + "─" * 26 + scores + "  50 samples/s  0:03 left",
+        "epoch 1/2 " + "━" * 17 + "─" * 17 + scores + "  50 samples/s  0:02 left",
+        "epoch 1/2 " + "━" * 10 + "─" * 11 + tested + "  50 samples/s  0:02 left",
+        "epoch 2/2 " + "━" * 15 + "─" * 6 + tested + "  50 samples/s  0:01 left",
+        "epoch 2/2 " + "━" * 21 + tested + "  50 samples/s  took 0:04",
+        "epoch 2/2 " + "━" * 21 + tested + "  50 samples/s  took 0:04",
     ]
     assert {len(line) for line in lines} == {100}  # each covers the one before
     assert rest.endswith("\n")
@@ -158,8 +158,8 @@ def drawn(
     [
         (
             80,
-            "━" * 12 + "─" * 4,
-            "  loss 0.5000  test  50.00 %  17 samples/s  0:01 left",
+            "━" * 13 + "─" * 5,
+            "  loss 0.5000  test 50.00%  17 samples/s  0:01 left",
         ),
         (66, "━" * 12 + "─" * 5, "  loss 0.5000  17 samples/s  0:01 left"),
         (54, "", "  loss 0.5000  17 samples/s  0:01 left"),
@@ -177,7 +177,7 @@ def test_a_narrow_terminal_gets_a_shorter_line(
 def test_the_bar_is_drawn_in_any_encoding(
     encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "epoch 2/2 ############....  loss" in drawn(80, monkeypatch, encoding)
+    assert "epoch 2/2 #############.....  loss" in drawn(80, monkeypatch, encoding)
 
 
 def test_a_terminal_is_redrawn_ten_times_a_second() -> None:

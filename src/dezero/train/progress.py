@@ -77,7 +77,7 @@ class Progress:
     >>> standing.add(loss=0.5, accuracy=0.75, samples=400)
     >>> progress.after_batch(standing)
     >>> progress.after_epoch(standing)
-    epoch 1/3  loss 0.5000  accuracy  75.00 %  200 samples/s  0:05 left
+    epoch 1/3  loss 0.5000  accuracy 75.00%  200 samples/s  0:05 left
     """
 
     def __init__(
@@ -173,7 +173,7 @@ def _test_scores(standing: Standing) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:6.2f} %"
+    return f"{share:6.2%}"
 
 
 def _minutes(seconds: float) -> str:
