@@ -28,9 +28,9 @@ class MatMul(Function):
         x, W = self.inputs
         gx = gW = None
         if x.requires_grad:
-            gx = sum_to(matmul(gy, _swap(W)), x.shape)
+            gx = sum_to(MatMul()(gy, _swap(W)), x.shape)
         if W.requires_grad:
-            gW = sum_to(matmul(_swap(x), gy), W.shape)
+            gW = sum_to(MatMul()(_swap(x), gy), W.shape)
         return gx, gW
 
 
@@ -60,22 +60,25 @@ def matmul(x: Any, W: Any) -> Variable:
 
 
 def _require_product(operation: str, x: Variable, W: Variable) -> None:
-    got = f"got x {x.shape} and W {W.shape}"
-    if not (x.ndim and W.ndim):
+    x_shape, W_shape = x.shape, W.shape
+    if not (x_shape and W_shape):
         raise ValueError(
-            f"{operation}: expected x and W with axes, {got}; write x * W for numbers"
+            f"{operation}: expected x and W with axes, got x {x_shape} and W "
+            f"{W_shape}; write x * W for numbers"
         )
-    if x.shape[-1] != W.shape[-2 if W.ndim > 1 else 0]:
+    if x_shape[-1] != W_shape[-2 if len(W_shape) > 1 else 0]:
         raise ValueError(
-            f"{operation}: expected W with {x.shape[-1]} rows to match x {x.shape}, "
-            f"got W {W.shape}"
+            f"{operation}: expected W with {x_shape[-1]} rows to match x {x_shape}, "
+            f"got W {W_shape}"
         )
-    try:
-        np.broadcast_shapes(x.shape[:-2], W.shape[:-2])
-    except ValueError:
-        raise ValueError(
-            f"{operation}: expected stacks of matrices that broadcast, {got}"
-        ) from None
+    if len(x_shape) > 2 and len(W_shape) > 2:
+        try:
+            np.broadcast_shapes(x_shape[:-2], W_shape[:-2])
+        except ValueError:
+            raise ValueError(
+                f"{operation}: expected stacks of matrices that broadcast, got x "
+                f"{x_shape} and W {W_shape}"
+            ) from None
 
 
 class Linear(Function):
@@ -92,11 +95,13 @@ class Linear(Function):
 
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         x, W, *b = self.inputs
-        gx = matmul(gy, transpose(W)) if x.requires_grad else None
+        gx = MatMul()(gy, transpose(W)) if x.requires_grad else None
         gW = None
         if W.requires_grad:
-            rows, gys = reshape(x, (-1, x.shape[-1])), reshape(gy, (-1, gy.shape[-1]))
-            gW = matmul(transpose(rows), gys)
+            rows, gys = x, gy
+            if x.ndim > 2:
+                rows, gys = reshape(x, (-1, x.shape[-1])), reshape(gy, (-1, W.shape[1]))
+            gW = MatMul()(transpose(rows), gys)
         return (gx, gW, *(sum_to(gy, b0.shape) for b0 in b))
 
 
