@@ -240,8 +240,8 @@ def multiplying(draw: st.DrawFn) -> Sample:
 def remembering(draw: st.DrawFn) -> Sample:
     """What a step of an LSTM takes."""
     N, D, H = (draw(st.integers(1, 2)) for _ in range(3))
-    shapes = [(N, D), (N, H), (N, H), (D, 4 * H), (4 * H,), (H, 4 * H)]
-    return fill(draw, [normal] * 6, shapes), {}
+    shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
+    return fill(draw, [normal] * 5, shapes), {}
 
 
 @st.composite

@@ -71,15 +71,10 @@ def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.n
 
 
 def remember(
-    x: np.ndarray,
-    h: np.ndarray,
-    c: np.ndarray,
-    Wx: np.ndarray,
-    b: np.ndarray,
-    Wh: np.ndarray,
+    x: np.ndarray, h: np.ndarray, c: np.ndarray, W: np.ndarray, b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of an LSTM."""
-    f, i, o, u = np.split(x @ Wx + h @ Wh + b, 4, axis=1)
+    f, i, o, u = np.split(np.hstack([x, h]) @ W + b, 4, axis=1)
     f, i, o = (1 / (1 + np.exp(-a)) for a in (f, i, o))
     c = f * c + i * np.tanh(u)
     return o * np.tanh(c), c

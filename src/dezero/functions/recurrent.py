@@ -19,56 +19,45 @@ class LSTMCell(Function):
     """
 
     def forward(
-        self, x: Array, h: Array, c: Array, Wx: Array, b: Array, Wh: Array
+        self, x: Array, h: Array, c: Array, W: Array, b: Array
     ) -> tuple[Array, Array]:
-        f, i, o, u = self.gates = _gates(x, h, Wx, b, Wh)
-        new_c = f * c + i * u
-        self.squashed = np.tanh(new_c)
-        return o * self.squashed, new_c
+        self.steps = _, _, _, o, _, tanh_c, new_c = _steps(x, h, c, W, b)
+        return o * tanh_c, new_c
 
     def backward(self, gh: Variable, gc: Variable) -> tuple[Variable | None, ...]:
-        x, h, c, Wx, b, Wh = self.inputs
-        if switches.get().enable_backprop:
-            f, i, o, u = _gates(x, h, Wx, b, Wh)
-            squashed = np.tanh(f * c + i * u)
-        else:
-            x, h, c, Wx, Wh, gh, gc = (v.data for v in (x, h, c, Wx, Wh, gh, gc))
-            f, i, o, u = self.gates
-            squashed = self.squashed
-        gc = gc + gh * o * (1 - squashed * squashed)
+        record = switches.get().enable_backprop
+        c, W, gh, gc = (v if record else v.data for v in (*self.inputs[2:4], gh, gc))
+        xh, f, i, o, u, tanh_c, _ = _steps(*self.inputs) if record else self.steps
+        gc = gc + gh * o * (1 - tanh_c * tanh_c)
         gf = gc * c * f * (1 - f)
         gi = gc * u * i * (1 - i)
-        go = gh * squashed * o * (1 - o)
+        go = gh * tanh_c * o * (1 - o)
         gu = gc * i * (1 - u * u)
         ga = np.concatenate([gf, gi, go, gu], axis=1)
-        needs_x, needs_h, needs_c, *_ = (v.requires_grad for v in self.inputs)
-        gxs = (
-            ga @ Wx.T if needs_x else None,
-            ga @ Wh.T if needs_h else None,
-            gc * f if needs_c else None,
-            x.T @ ga,
-            ga.sum(axis=0),
-            h.T @ ga,
-        )
-        return tuple(None if gx is None else as_variable(gx) for gx in gxs)
+        gxh = ga @ W.T
+        D = self.inputs[0].shape[1]
+        gxs = gxh[:, :D], gxh[:, D:], gc * f, xh.T @ ga, ga.sum(axis=0)
+        return tuple(map(as_variable, gxs))
 
 
-def _gates(x: Any, h: Any, Wx: Any, b: Any, Wh: Any) -> tuple[Any, Any, Any, Any]:
-    """What is kept, what is taken in, what is shown, and what there is to take in."""
-    a = x @ Wx + h @ Wh + b
+def _steps(x: Any, h: Any, c: Any, W: Any, b: Any) -> tuple[Any, ...]:
+    """All that is computed on the way to the new states."""
     H = h.shape[1]
-    sigmoids = np.tanh(a[:, : 3 * H] * 0.5) * 0.5 + 0.5
-    f, i, o = sigmoids[:, :H], sigmoids[:, H : 2 * H], sigmoids[:, 2 * H :]
-    return f, i, o, np.tanh(a[:, 3 * H :])
+    xh = np.concatenate([x, h], axis=1)
+    a = xh @ W + b
+    # The sigmoid by way of tanh, which does not overflow.
+    gates = np.tanh(a[:, : 3 * H] * 0.5) * 0.5 + 0.5
+    f, i, o = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
+    u = np.tanh(a[:, 3 * H :])
+    new_c = f * c + i * u
+    return xh, f, i, o, u, np.tanh(new_c), new_c
 
 
-def lstm_cell(
-    x: Any, h: Any, c: Any, Wx: Any, b: Any, Wh: Any
-) -> tuple[Variable, Variable]:
+def lstm_cell(x: Any, h: Any, c: Any, W: Any, b: Any) -> tuple[Variable, Variable]:
     """One step of a long short-term memory: the new hidden and cell state.
 
-    ``f, i, o = sigmoid(x Wx + h Wh + b)`` and ``u = tanh(x Wx + h Wh + b)``, each with
-    its quarter of the columns; then ``new_c = f * c + i * u`` and
+    With ``a = [x, h] W + b``, whose columns are four quarters: the gates
+    ``f, i, o = sigmoid(a)`` and ``u = tanh(a)``; then ``new_c = f * c + i * u`` and
     ``new_h = o * tanh(new_c)``.
 
     Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers et al., "Learning
@@ -78,20 +67,19 @@ def lstm_cell(
         x: (N, in).
         h: The hidden state (N, H).
         c: The cell state (N, H).
-        Wx: (in, 4 H), the columns in the order f, i, o, u.
-        b: (4 H,), likewise.
-        Wh: (H, 4 H), likewise.
+        W: (in + H, 4 H): the rows for x and h, the columns for f, i, o and u.
+        b: (4 H,).
 
     Raises:
         ValueError: The shapes do not go together.
 
     >>> x, h, c = np.ones((2, 3)), np.zeros((2, 1)), np.ones((2, 1))
-    >>> lstm_cell(x, h, c, np.zeros((3, 4)), np.zeros(4), np.zeros((1, 4)))
-    (variable([[0.23105858]
-              [0.23105858]]), variable([[0.5]
-              [0.5]]))
+    >>> h, c = lstm_cell(x, h, c, np.zeros((4, 4)), np.zeros(4))
+    >>> c
+    variable([[0.5]
+              [0.5]])
     """
-    inputs = [as_input(v) for v in (x, h, c, Wx, b, Wh)]
+    inputs = [as_input(v) for v in (x, h, c, W, b)]
     shapes = [v.shape for v in inputs]
     if len(shapes[0]) != 2 or len(shapes[1]) != 2:
         raise ValueError(
@@ -99,14 +87,16 @@ def lstm_cell(
             f"h {shapes[1]}"
         )
     (N, D), (_, H) = shapes[:2]
-    fitting = [(N, D), (N, H), (N, H), (D, 4 * H), (4 * H,), (H, 4 * H)]
-    for name, shape, fit in zip(
-        ("x", "h", "c", "Wx", "b", "Wh"), shapes, fitting, strict=True
-    ):
-        if shape != fit:
-            raise ValueError(
-                f"lstm_cell: expected {name} {fit} to match x {shapes[0]} and "
-                f"h {shapes[1]}, got {name} {shape}"
-            )
+    fitting = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
+    if shapes != fitting:
+        name, shape, fit = next(
+            wrong
+            for wrong in zip(("x", "h", "c", "W", "b"), shapes, fitting, strict=True)
+            if wrong[1] != wrong[2]
+        )
+        raise ValueError(
+            f"lstm_cell: expected {name} {fit} to match x {shapes[0]} and "
+            f"h {shapes[1]}, got {name} {shape}"
+        )
     new_h, new_c = LSTMCell()(*inputs)
     return new_h, new_c

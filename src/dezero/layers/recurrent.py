@@ -102,9 +102,8 @@ class LSTM(Layer):
     def forward(self, x: Any) -> Variable:
         """Map the next ``x`` (N, in) of each of N sequences to (N, hidden_size)."""
         x = as_input(x)
-        weights = self._weights(x)
         h, c = self._state(x)
-        self.h, self.c = F.lstm_cell(x, h, c, *weights)
+        self.h, self.c = F.lstm_cell(x, h, c, *self._weights(x))
         return self.h
 
     def _state(self, x: Variable) -> list[Variable]:
@@ -119,33 +118,40 @@ class LSTM(Layer):
             state.append(part)
         return state
 
-    def _weights(self, x: Variable) -> list[Variable]:
-        """The parameters of the four gates side by side: one product does for all.
+    def _weights(self, x: Variable) -> tuple[Variable, Variable]:
+        """The parameters side by side, so that one product does for all gates.
 
-        They are joined once for a sequence: as long as the graph is the same and no
-        parameter is written, the last step has them.
+        They are joined once for a sequence: the Function of the last step has them,
+        as long as its graph is there and no parameter was written since.
         """
-        x2 = (self.x2f, self.x2i, self.x2o, self.x2u)
-        h2 = (self.h2f, self.h2i, self.h2o, self.h2u)
-        for gate in x2:
-            gate.prepare(x)
-        params: list[list[Any]] = [
-            [g.W for g in x2],
-            [g.b for g in x2],
-            [g.W for g in h2],
-        ]
+        parts = (
+            (self.x2f, self.x2i, self.x2o, self.x2u),
+            (self.h2f, self.h2i, self.h2o, self.h2u),
+        )
+        for x2 in parts[0]:
+            x2.prepare(x)
+        Ws = [linear.W for part in parts for linear in part]
+        bs: list[Any] = [x2.b for x2 in parts[0]]
         last = None if self.h is None else self.h.creator
-        before = last.inputs[3:] if isinstance(last, F.LSTMCell) else [None] * 3
-        return list(map(_joined, params, before))
+        if isinstance(last, F.LSTMCell):
+            W, b = last.inputs[3:]
+            if _holds(W, Ws) and _holds(b, bs):
+                return W, b
+        W = F.concat([F.concat(Ws[:4], axis=1), F.concat(Ws[4:], axis=1)])
+        return W, F.concat(bs)
 
 
-def _joined(params: list[Any], before: Variable | None) -> Variable:
-    """``params`` side by side: ``before`` where that is what it holds, else anew."""
-    if before is not None and before.creator is not None:
-        used = zip(params, before.creator.inputs, strict=False)
-        if all(p is q and p._written < before.created for p, q in used):
-            return before
-    return F.concat(params, axis=-1)
+def _holds(joined: Variable, params: list[Any]) -> bool:
+    """Whether ``joined`` was made of ``params`` as they are now."""
+    found = [joined]
+    while len(found) < len(params):
+        if any(x.creator is None for x in found):
+            return False
+        found = [y for x in found for y in x.creator.inputs]  # type: ignore[union-attr]
+    return all(
+        x is p and p._written < joined.created
+        for x, p in zip(found, params, strict=False)
+    )
 
 
 def _require_batch(operation: str, x: Variable, h: Variable) -> None:
