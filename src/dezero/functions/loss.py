@@ -290,10 +290,11 @@ def _log1p(x: Array) -> Array:
 
 class SigmoidCrossEntropy(Function):
     def forward(self, x: Array, t: Array) -> Array:
-        # log(1 + exp(x)) - x * t, where exp is taken of -|x| alone
-        losses = _log1p(np.exp(-abs(x)))
-        losses += np.clip(x, 0, np.inf)
+        # log(1 + exp(x)) - x * t, where exp is taken of -|x| alone; the small term
+        # comes last, or the large ones would swallow it.
+        losses = np.clip(x, 0, np.inf)
         losses -= x * t
+        losses += _log1p(np.exp(-abs(x)))
         return losses.sum() / len(x)
 
     def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:

@@ -188,18 +188,19 @@ class LogSumExp(Function):
 
     def forward(self, x: Array) -> Array:
         largest = x.max(axis=self.axis, keepdims=True)
-        e = np.exp(x - _finite(largest))
-        total = e.sum(axis=self.axis, keepdims=True)
+        total = np.exp(x - _finite(largest)).sum(axis=self.axis, keepdims=True)
         # The total is at least 1, but for elements that are all -inf.
         y = largest + np.log(np.maximum(total, 1))
         return y if self.keepdims else y.squeeze(self.axis)
 
     def backward(self, gy: Variable) -> Variable:
         (x,) = self.inputs
-        kept = kept_shape(x.shape, normalize_axis("logsumexp", self.axis, x.ndim))
-        y = reshape(self.output(), kept)
-        big = np.finfo(y.dtype).max
-        return reshape(gy, kept) * exp(x - clip(y, -big, big))
+        axes = normalize_axis("logsumexp", self.axis, x.ndim)
+        # Not exp(x - y): where y is large, its last digits are missing.
+        largest = x.data.max(axis=axes, keepdims=True)  # cancels: a constant
+        e = exp(x - _finite(largest))
+        total = clip(sum(e, axis=axes, keepdims=True), 1, None)
+        return reshape(gy, kept_shape(x.shape, axes)) / total * e
 
 
 def _finite(x: Array) -> Array:
