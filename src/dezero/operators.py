@@ -16,9 +16,13 @@ from dezero import functions as F
 from dezero.core import Variable
 
 
+def _bare(x: Any) -> Any:
+    return x.data if isinstance(x, Variable) else x
+
+
 def _compare(op: Callable[[Any, Any], Any]) -> Callable[[Variable, Any], Any]:
     def compare(self: Variable, other: Any) -> Any:
-        return op(self.data, other.data if isinstance(other, Variable) else other)
+        return op(self.data, _bare(other))
 
     return compare
 
@@ -37,6 +41,16 @@ def _transpose(self: Variable, *axes: Any) -> Variable:
 
 def _iterate(self: Variable) -> Iterator[Variable]:
     return (self[i] for i in range(len(self)))
+
+
+def _dot(x: Any, W: Any) -> Variable:
+    """``np.dot``, which is ``matmul`` but for numbers and for stacks of matrices."""
+    if np.ndim(W) > 2:
+        raise ValueError(
+            f"np.dot: expected W of at most two axes, got W {np.shape(W)}; "
+            "write F.matmul(x, W) for stacks of matrices"
+        )
+    return F.matmul(x, W) if np.ndim(x) and np.ndim(W) else F.mul(x, W)
 
 
 METHODS: dict[str, Any] = {
@@ -80,7 +94,8 @@ METHODS: dict[str, Any] = {
     "copy": F.copy,
 }
 
-# NumPy's functions, as they are called on a Variable.
+# NumPy's functions, as they are called on a Variable: those that are recorded, and
+# questions, which are answered with plain arrays.
 UFUNCS: dict[Any, Callable[..., Any]] = {
     np.add: F.add,
     np.subtract: F.sub,
@@ -126,9 +141,24 @@ ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.broadcast_to: F.broadcast_to,
     np.clip: F.clip,
     np.concatenate: F.concat,
-    np.dot: F.matmul,
+    np.dot: _dot,
     np.copy: F.copy,
 }
+ARRAY_QUESTIONS = (
+    np.argmax,
+    np.argmin,
+    np.argsort,
+    np.shape,
+    np.ndim,
+    np.size,
+    np.array_equal,
+    np.allclose,
+    np.isclose,
+    np.zeros_like,
+    np.ones_like,
+    np.array_repr,
+    np.array_str,
+)
 
 
 def _array_ufunc(
@@ -138,7 +168,7 @@ def _array_ufunc(
         if ufunc in UFUNCS:
             return UFUNCS[ufunc](*inputs)
         if ufunc in COMPARISONS:
-            return ufunc(*(x.data if isinstance(x, Variable) else x for x in inputs))
+            return ufunc(*map(_bare, inputs))
     extra = f" with {', '.join(kwargs)}" if kwargs else ""
     called = ufunc.__name__ + ("" if method == "__call__" else f".{method}") + extra
     raise TypeError(
@@ -152,23 +182,8 @@ def _array_function(
 ) -> Any:
     if func in ARRAY_FUNCTIONS:
         return ARRAY_FUNCTIONS[func](*args, **kwargs)
-    bare = [x.data if isinstance(x, Variable) else x for x in args]
-    if func in (
-        np.argmax,
-        np.argmin,
-        np.argsort,
-        np.shape,
-        np.ndim,
-        np.size,
-        np.array_equal,
-        np.allclose,
-        np.isclose,
-        np.zeros_like,
-        np.ones_like,
-        np.array_repr,
-        np.array_str,
-    ):
-        return func(*bare, **kwargs)
+    if func in ARRAY_QUESTIONS:
+        return func(*map(_bare, args), **{k: _bare(x) for k, x in kwargs.items()})
     raise TypeError(
         f"np.{func.__name__}: expected arrays, got a Variable, for which it has no "
         "derivative here; write x.data for a plain array"
