@@ -60,9 +60,11 @@ def record(
         names: Names for Variables that have none of their own.
 
     Raises:
-        TypeError: ``outputs`` is something else.
+        TypeError: ``outputs`` is something else, or empty.
     """
     roots = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    if not roots:
+        raise TypeError("get_dot_graph: expected at least one Variable, got none")
     for y in roots:
         if not isinstance(y, Variable):
             raise TypeError(
@@ -106,7 +108,8 @@ class _Recorder:
         detail = ""
         if self.verbose and x.data is not None:
             detail = f"{x.shape} {x.dtype}"
-        index = self.add(x, "v", kind, self.names.get(x, x.name or ""), detail)
+        name = self.names.get(x, x.name)
+        index = self.add(x, "v", kind, "" if name is None else str(name), detail)
         if x.creator is not None:
             self.graph.edges.append((self.indices[id(x.creator)], index))
         return index

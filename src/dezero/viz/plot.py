@@ -130,9 +130,9 @@ def _shown(path: Path) -> Any:
     if ipython is None or ipython.get_ipython() is None:
         return path
     display = importlib.import_module("IPython.display")
-    if path.suffix == ".svg":
+    if path.suffix.lower() == ".svg":
         return display.SVG(filename=str(path))
-    if path.suffix in (".png", ".jpg", ".jpeg", ".gif"):
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".gif"):
         return display.Image(filename=str(path))
     return path
 
