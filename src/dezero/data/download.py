@@ -114,8 +114,8 @@ def find_file(
         data_dir: The only folder to look in, if given.
         folder: The data set's own folder inside that for downloads.
         places: More folders to look in.
-        accept: Whether a file that lies outside of the data set's own folder, where
-            others of the same name may lie, is the right one.
+        accept: Whether a file straight in the folder for downloads, where those of
+            other data sets may have the same name, is the right one.
 
     Raises:
         DataError: It is not in ``data_dir``.
@@ -128,10 +128,11 @@ def find_file(
             raise DataError(f"{owner}: expected {file_name} in {data_dir}, got no file")
         return str(found)
     if replacement() is None:
-        own = home() / folder
-        found = _existing((own,), file_name)
+        found = _existing((home() / folder,), file_name)
         if found is None:
-            found = _existing((home(), *map(Path, places)), file_name, accept)
+            found = _existing((home(),), file_name, accept)
+        if found is None:
+            found = _existing([Path(place) for place in places], file_name)
         if found is not None:
             return str(found)
     failures = []
@@ -187,12 +188,32 @@ def _inside_home(name: str) -> Path:
     return home() / path
 
 
-def _require_safe(url: str) -> None:
+def _is_safe(url: str) -> bool:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url)
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+    return parts.scheme == "https" or (parts.scheme == "http" and local)
+
+
+def _open(url: str, start: int) -> Any:
+    """The response to a request for what follows byte ``start``."""
+    from urllib.error import URLError
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+    class SafeRedirects(HTTPRedirectHandler):
+        def redirect_request(self, *args: Any) -> Request | None:
+            if not _is_safe(args[-1]):
+                raise URLError(f"the server points to {args[-1]}, which is not https")
+            return super().redirect_request(*args)
+
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    request = Request(url, headers=headers)
+    return build_opener(SafeRedirects).open(request, timeout=TIMEOUT)
+
+
+def _require_safe(url: str) -> None:
+    if not _is_safe(url):
         raise ValueError(
             f"get_file: expected an address that begins with https://, got {url}"
         )
@@ -226,13 +247,10 @@ def _download(url: str, partial: Path, path: Path) -> None:
     """Fetch what is missing of ``partial``."""
     from http.client import HTTPException
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
 
     start = partial.stat().st_size if partial.exists() else 0
-    headers = {"Range": f"bytes={start}-"} if start else {}
     try:
-        with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as response:
-            _require_safe(response.geturl())  # it may have been sent elsewhere
+        with _open(url, start) as response:
             if not _continues(response, start):
                 start = 0  # the server sends all of it
             length = response.headers.get("Content-Length")
@@ -246,7 +264,7 @@ def _download(url: str, partial: Path, path: Path) -> None:
             _download(url, partial, path)
             return
         raise _failure(url, error, path) from error
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException) as error:
         raise _failure(url, error, path) from error
     if total is not None and size != total:
         raise _failure(url, f"{size} of {total} bytes", path)

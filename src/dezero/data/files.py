@@ -126,6 +126,9 @@ def read_tar(path: FilePath, sizes: Mapping[str, int]) -> dict[str, bytes]:
                     )
                 file = archive.extractfile(member)
                 contents[wanted] = b"" if file is None else file.read()
+            # The checksum of a compressed archive is at its very end.
+            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise

@@ -126,7 +126,7 @@ class DataLoader:
         return self._batches(self.index)
 
     def _batches(self, index: Array) -> Iterator[Batch]:
-        batches = (self._batch(self._rows(i, index)) for i in range(self.max_iter))
+        batches = map(self._batch, (self._rows(i, index) for i in range(len(self))))
         yield from in_advance(batches, self.prefetch) if self.prefetch else batches
         if self.index is index:  # no other pass has drawn an order since
             self.reset()

@@ -10,6 +10,7 @@ a picture is touched.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from collections.abc import Callable, Sequence
@@ -42,19 +43,22 @@ Transform = Callable[[Any], Any]
 BILINEAR = 2  # Pillow's number for it
 
 
-def batched(transform: Transform) -> Transform | None:
-    """The form of ``transform`` that takes a whole batch, or ``None``.
+@functools.cache
+def _has_batch(cls: type) -> bool:
+    """Whether ``batch`` of a class does what its ``__call__`` does.
 
-    A subclass that overrides ``__call__`` alone has none: what it inherits as
-    ``batch`` does something else.
+    Where a subclass overrides ``__call__`` alone, what it inherits does something else.
     """
-    for cls in type(transform).__mro__:
-        if "batch" in vars(cls):
-            batch: Transform | None = transform.batch  # type: ignore[attr-defined]
-            return batch
-        if "__call__" in vars(cls):
-            return None
-    return None
+    for base in cls.__mro__:
+        if "batch" in vars(base) or "__call__" in vars(base):
+            return "batch" in vars(base)
+    return False
+
+
+def batched(transform: Any) -> Transform | None:
+    """The form of a transform that takes a whole batch, or ``None``."""
+    cls: type = type(transform)
+    return transform.batch if _has_batch(cls) else None
 
 
 def _pillow(operation: str) -> ModuleType:
@@ -105,25 +109,23 @@ class Compose:
 
         Otherwise parts that draw random numbers would draw them in another order.
         """
-        parts = [batched(transform) for transform in self.transforms]
-        return None if None in parts else self._batch
+        for transform in self.transforms:
+            if batched(transform) is None:
+                return None
+        return self._batch
 
     def _batch(self, xs: Array) -> Array:
         parts: list[Any] = self.transforms
         for part, following in zip_longest(parts, parts[1:]):
-            if not _needless(part, following, xs):
+            # Normalize makes float32 of integers by itself, in fewer passes.
+            if not (
+                type(part) is AsType
+                and type(following) is Normalize
+                and part.dtype == np.float32
+                and xs.dtype.kind in "iu"
+            ):
                 xs = part.batch(xs)
         return xs
-
-
-def _needless(transform: Transform, following: Transform | None, xs: Array) -> bool:
-    """Whether ``transform`` makes integers float32 just before Normalize does so."""
-    return (
-        type(following) is Normalize
-        and type(transform) is AsType
-        and transform.dtype == np.float32
-        and xs.dtype.kind in "iu"
-    )
 
 
 # ---------------------------------------------------------------- pictures of Pillow
@@ -214,7 +216,11 @@ class ToArray:
     def __call__(self, image: Any) -> Array:
         if isinstance(image, np.ndarray):
             return image
-        _require_picture("ToArray", image)
+        if not isinstance(image, _pillow("ToArray").Image):
+            raise TypeError(
+                "ToArray: expected a picture of Pillow or an array, got "
+                f"{type(image).__name__}"
+            )
         array = np.asarray(image)  # (H, W) or (H, W, C)
         array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
         return array.astype(self.dtype, order="C")
@@ -318,9 +324,12 @@ class Normalize:
 
     def _normalize(self, x: Array, channel_axis: int) -> Array:
         dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
-        mean = self._per_channel(self.mean, x, channel_axis, dtype)
-        std = self._per_channel(self.std, x, channel_axis, dtype)
-        if self.mean is not mean or mean != 0:
+        mean, std = self.mean, self.std
+        if not isinstance(mean, (int, float)):
+            mean = self._per_channel(mean, x, channel_axis, dtype)
+        if not isinstance(std, (int, float)):
+            std = self._per_channel(std, x, channel_axis, dtype)
+        if mean is not self.mean or mean != 0:
             y = np.subtract(x, mean, dtype=dtype)
         elif x.dtype != dtype:
             y = x.astype(dtype)
@@ -331,8 +340,6 @@ class Normalize:
 
     @staticmethod
     def _per_channel(value: Any, x: Array, axis: int, dtype: Any) -> Any:
-        if isinstance(value, (int, float)):
-            return value
         values = np.asarray(value, dtype=dtype)
         if values.ndim == 0:
             return values
