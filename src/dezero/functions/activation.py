@@ -122,9 +122,25 @@ class Softmax(Function):
         return y
 
     def backward(self, gy: Variable) -> Variable:
-        y = self.output()
-        gx = y * gy
-        return gx - y * sum(gx, axis=self.axis, keepdims=True)
+        return SoftmaxGrad(self.axis)(self.output(), gy)
+
+
+class SoftmaxGrad(Function):
+    """``y * (gy - sum(y * gy))``."""
+
+    def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
+        self.axis = axis
+
+    def forward(self, y: Array, gy: Array) -> Array:
+        gx = gy - (y * gy).sum(axis=self.axis, keepdims=True)
+        gx *= y
+        return gx
+
+    def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
+        y, gy = self.inputs
+        mean = sum(y * gy, axis=self.axis, keepdims=True)
+        ggmean = sum(y * ggx, axis=self.axis, keepdims=True)
+        return ggx * (gy - mean) - gy * ggmean, y * (ggx - ggmean)
 
 
 def softmax(x: Any, axis: int | tuple[int, ...] = 1) -> Variable:

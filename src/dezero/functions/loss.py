@@ -9,7 +9,7 @@ import numpy as np
 
 from dezero.backend import Array, Shape, as_array, get_array_module
 from dezero.core import Function, Variable, as_input
-from dezero.functions.activation import sigmoid, softmax
+from dezero.functions.activation import SoftmaxGrad, sigmoid, softmax
 from dezero.functions.elementwise import clip, log
 from dezero.functions.indexing import get_item
 from dezero.functions.reduction import as_floating, sum
@@ -181,10 +181,9 @@ class SoftmaxCrossEntropyGrad(Function):
     def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
         x, gy = self.inputs
         y = softmax(x)
-        ggy = ggx * y
-        total = sum(ggy, axis=1, keepdims=True)
-        gx = (ggy - y * total) * (gy / self._count())
-        return gx, (sum(total) - sum(get_item(ggx, self.index))) / self._count()
+        gx = SoftmaxGrad()(y, ggx) * (gy / self._count())
+        ggy = (sum(ggx * y) - sum(get_item(ggx, self.index))) / self._count()
+        return gx, ggy
 
     def _count(self) -> int:
         return self.sums.size
