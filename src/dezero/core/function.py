@@ -53,8 +53,6 @@ class Function:
     output_specs: tuple[tuple[Any, Any], ...] = ()
     # Of the data of inputs and outputs, in debug mode.
     fingerprints: tuple[int, ...] = ()
-    # Under using_config("debug", True): what the inputs held, see debug.py.
-    fingerprints: tuple[int, ...] = ()
     # Whether forward also takes NumPy's scalars, which stand for arrays of no axes
     # inside a graph: arithmetic on them is eight times faster.
     takes_scalars: bool = False
