@@ -94,6 +94,7 @@ from dezero.functions.pooling import (
     pooling_simple,
 )
 from dezero.functions.random import Dropout, dropout
+from dezero.functions.recurrent import LSTMCell, lstm_cell
 from dezero.functions.reduction import (
     LogSumExp,
     Max,
@@ -108,10 +109,12 @@ from dezero.functions.reduction import (
 )
 from dezero.functions.shape import (
     AsType,
+    Concat,
     Copy,
     Reshape,
     Transpose,
     astype,
+    concat,
     copy,
     expand_dims,
     flatten,
@@ -129,6 +132,7 @@ __all__ = [
     "BroadcastTo",
     "Clip",
     "Col2im",
+    "Concat",
     "Conv2DGradW",
     "Conv2d",
     "Copy",
@@ -140,6 +144,7 @@ __all__ = [
     "GetItem",
     "GetItemGrad",
     "Im2col",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "Log",
@@ -184,6 +189,7 @@ __all__ = [
     "clip",
     "col2im",
     "col2im_array",
+    "concat",
     "conv2d",
     "conv2d_simple",
     "copy",
@@ -204,6 +210,7 @@ __all__ = [
     "log",
     "log_softmax",
     "logsumexp",
+    "lstm_cell",
     "matmul",
     "max",
     "mean",
