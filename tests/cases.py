@@ -1,9 +1,4 @@
-"""One line per operation: its tests follow from it (``test_cases.py``).
-
-A case says what to feed an operation: a strategy that draws arrays of random shapes
-and the keyword arguments that go with them. Letters stand for lengths: ``"ND, D"`` are
-two arrays of shapes (N, D) and (D,). Values keep away from kinks and poles.
-"""
+"""One line per operation: its tests follow from it (``test_cases.py``)."""
 
 from __future__ import annotations
 
@@ -11,27 +6,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import hypothesis
-import hypothesis.extra.numpy as hnp
-import hypothesis.strategies as st
 import numpy as np
-from references import (
-    average_pool,
-    convolve,
-    convolve_transposed,
-    fold,
-    max_pool,
-    remember,
-    unfold,
+import references as R
+from samples import (
+    Samples,
+    along,
+    anywhere,
+    between,
+    binary,
+    broadcasting,
+    classifying,
+    convolving,
+    distinct,
+    images,
+    inserting,
+    joining,
+    looking_up,
+    masking,
+    multiplying,
+    nonzero,
+    normal,
+    normalizing,
+    picking,
+    positive,
+    probability,
+    reducing,
+    remembering,
+    reshaping,
+    shaped,
+    shrinking,
+    slicing,
+    stretching,
+    transposing,
+    unfolding,
+    zeros,
 )
 
+import dezero
 import dezero.functions as F
 from dezero import Variable
-from dezero.backend import as_numpy
-
-Fill = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-Sample = tuple[list[np.ndarray], dict[str, Any]]  # arrays, keyword arguments
-Samples = st.SearchStrategy[Sample]
+from dezero.backend import as_numpy, get_array_module
 
 
 @dataclass(frozen=True)
@@ -50,254 +64,32 @@ class Case:
         return f"{self.name}-{self.note}" if self.note else self.name
 
 
-# -- what stands in the arrays ------------------------------------------------------
-
-
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.normal(size=shape)
-
-
-def zeros(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return np.zeros(shape)
-
-
-def positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.uniform(0.5, 2.0, shape)
-
-
-def nonzero(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def probability(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.uniform(0.1, 0.9, shape)
-
-
-def distinct(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """No two closer than 0.1: a little step does not change which is the largest."""
-    count = int(np.prod(shape))
-    return (rng.permutation(count).reshape(shape) - count // 2) * 0.1
-
-
-def between(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """In the middle of intervals: at least 0.2 from every multiple of 1."""
-    return rng.integers(-3, 3, shape) + rng.uniform(0.2, 0.8, shape)
-
-
-def labels(below: int) -> Fill:
-    return lambda rng, shape: rng.integers(0, below, shape)
-
-
-def binary(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return rng.integers(0, 2, shape)
-
-
-def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return [np.asarray(f(rng, s)) for f, s in zip(fills, shapes, strict=True)]
-
-
-# -- in which shapes ----------------------------------------------------------------
-
-
-@st.composite
-def anywhere(draw: st.DrawFn, *fills: Fill, min_dims: int = 0, **kwargs: Any) -> Sample:
-    """Arrays of one shape, of any number of axes up to 3."""
-    shape = draw(hnp.array_shapes(min_dims=min_dims, max_dims=3, max_side=4))
-    return fill(draw, fills, [shape] * len(fills)), kwargs
-
-
-@st.composite
-def broadcasting(draw: st.DrawFn, *fills: Fill) -> Sample:
-    """Arrays whose shapes broadcast, each way."""
-    drawn = draw(
-        hnp.mutually_broadcastable_shapes(num_shapes=len(fills), max_dims=3, max_side=4)
-    )
-    return fill(draw, fills, drawn.input_shapes), {}
-
-
-@st.composite
-def shaped(draw: st.DrawFn, letters: str, *fills: Fill, **kwargs: Any) -> Sample:
-    """Arrays by their letters, each a length from 1 to 4; normal if not said."""
-    words = [word.strip() for word in letters.split(",")]
-    names = sorted(set("".join(words)))
-    lengths = {name: draw(st.integers(1, 4)) for name in names}
-    shapes = [tuple(lengths[name] for name in word) for word in words]
-    return fill(draw, fills or [normal] * len(words), shapes), kwargs
-
-
-@st.composite
-def reducing(draw: st.DrawFn, one: Fill = normal) -> Sample:
-    """An array, with one axis, some or all to reduce, from either end."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
-    axes = hnp.valid_tuple_axes(len(shape), min_size=1)
-    axis = draw(st.none() | axes | axes.map(lambda several: several[0]))
-    return fill(draw, [one], [shape]), {"axis": axis, "keepdims": draw(st.booleans())}
-
-
-@st.composite
-def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
-    """An array and one of its axes, from either end."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
-    axis = draw(st.integers(-len(shape), len(shape) - 1))
-    return fill(draw, [one], [shape]), {"axis": axis}
-
-
-@st.composite
-def inserting(draw: st.DrawFn) -> Sample:
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
-    axis = draw(st.integers(-len(shape) - 1, len(shape)))
-    return fill(draw, [normal], [shape]), {"axis": axis}
-
-
-@st.composite
-def transposing(draw: st.DrawFn) -> Sample:
-    shape = draw(hnp.array_shapes(min_dims=0, max_dims=4, max_side=3))
-    axes = draw(st.none() | st.permutations(range(len(shape))))
-    return fill(draw, [normal], [shape]), {"axes": axes}
-
-
-@st.composite
-def reshaping(draw: st.DrawFn) -> Sample:
-    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-    shape = list(draw(st.permutations(lengths)))
-    shape[draw(st.integers(0, len(shape) - 1))] = -1
-    return fill(draw, [normal], [tuple(lengths)]), {"shape": tuple(shape)}
-
-
-@st.composite
-def stretching(draw: st.DrawFn) -> Sample:
-    """An array, and a larger shape to which it broadcasts."""
-    small = draw(hnp.array_shapes(min_dims=0, max_dims=2, max_side=3))
-    shape = draw(hnp.broadcastable_shapes(small, min_dims=len(small), max_dims=3))
-    larger = np.broadcast_shapes(small, shape)
-    return fill(draw, [normal], [small]), {"shape": larger}
-
-
-@st.composite
-def shrinking(draw: st.DrawFn) -> Sample:
-    """An array, and a smaller shape that broadcasts to its own."""
-    (x,), kwargs = draw(stretching())
-    return fill(draw, [normal], [kwargs["shape"]]), {"shape": x.shape}
-
-
-@st.composite
-def joining(draw: st.DrawFn) -> Sample:
-    """Arrays that differ in the length of one axis."""
-    (x,), kwargs = draw(along())
-    lengths = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
-    axis = kwargs["axis"] % x.ndim
-    shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in lengths]
-    return fill(draw, [normal] * len(shapes), shapes), kwargs
-
-
-@st.composite
-def slicing(draw: st.DrawFn) -> Sample:
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
-    slices = draw(hnp.basic_indices(shape, allow_newaxis=True))
-    return fill(draw, [normal], [shape]), {"slices": slices}
-
-
-@st.composite
-def picking(draw: st.DrawFn) -> Sample:
-    """An array and lists of places in it, which come twice or more often."""
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
-    indices = draw(
-        hnp.integer_array_indices(
-            shape, result_shape=hnp.array_shapes(max_dims=2, min_side=2, max_side=4)
-        )
-    )
-    return fill(draw, [normal], [shape]), {"slices": indices}
-
-
-@st.composite
-def masking(draw: st.DrawFn) -> Sample:
-    shape = draw(hnp.array_shapes(min_dims=1, max_dims=2, max_side=4))
-    x, mask = fill(draw, [normal, binary], [shape, shape])
-    return [x], {"slices": mask.astype(bool)}
-
-
-@st.composite
-def looking_up(draw: st.DrawFn) -> Sample:
-    """Numbers of rows, with repeats, and the matrix they are of."""
-    rows, features = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    shape = draw(hnp.array_shapes(max_dims=2, min_side=2, max_side=4))
-    return fill(draw, [labels(rows), normal], [shape, (rows, features)]), {}
-
-
-@st.composite
-def multiplying(draw: st.DrawFn) -> Sample:
-    """Two vectors, matrices or stacks of them that ``@`` takes."""
-    drawn = draw(
-        hnp.mutually_broadcastable_shapes(
-            signature=np.matmul.signature, max_dims=2, max_side=3
-        )
-    )
-    return fill(draw, [normal, normal], drawn.input_shapes), {}
-
-
-@st.composite
-def remembering(draw: st.DrawFn) -> Sample:
-    """What a step of an LSTM takes."""
-    N, D, H = (draw(st.integers(1, 2)) for _ in range(3))
-    shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
-    return fill(draw, [normal] * 5, shapes), {}
-
-
-@st.composite
-def images(draw: st.DrawFn, one: Fill = normal, pad: int = 2) -> Sample:
-    """Images, and windows that fit into them; the border is below ``pad`` wide."""
-    kernel_size, stride, pads = (
-        (draw(st.integers(low, high)), draw(st.integers(low, high)))
-        for low, high in ((1, 3), (1, 3), (0, pad))
-    )
-    pads = tuple(min(p, k - 1) for p, k in zip(pads, kernel_size, strict=True))
-    size = (
-        draw(st.integers(max(1, k - 2 * p), 5))
-        for k, p in zip(kernel_size, pads, strict=True)
-    )
-    shape = (draw(st.integers(1, 2)), draw(st.integers(1, 2)), *size)
-    kwargs = {"kernel_size": kernel_size, "stride": stride, "pad": pads}
-    return fill(draw, [one], [shape]), kwargs
-
-
-@st.composite
-def convolving(draw: st.DrawFn, transposed: bool = False, bias: bool = True) -> Sample:
-    """x, W and b of a convolution, or of its transpose."""
-    (x,), kwargs = draw(images())
-    kernel_size, stride, pad = kwargs.pop("kernel_size"), *kwargs.values()
-    channels, out = x.shape[1], draw(st.integers(1, 2))
-    W_shape = (channels, out) if transposed else (out, channels)
-    if transposed:
-        least = [
-            s * (n - 1) + k - 2 * p
-            for n, k, s, p in zip(x.shape[2:], kernel_size, stride, pad, strict=True)
-        ]
-        hypothesis.assume(min(least) > 0)
-        if draw(st.booleans()):  # one of the sizes that conv2d takes back to x
-            kwargs["outsize"] = tuple(
-                n + draw(st.integers(0, s - 1))
-                for n, s in zip(least, stride, strict=True)
-            )
-    shapes = [x.shape, (*W_shape, *kernel_size), (out,)][: 3 if bias else 2]
-    return fill(draw, [normal] * len(shapes), shapes), kwargs
-
-
-@st.composite
-def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
-    """What ``im2col`` takes, or ``col2im``."""
-    (x,), kwargs = draw(images())
-    kwargs["to_matrix"] = draw(st.booleans())
-    if not back:
-        return [x], kwargs
-    kwargs["input_shape"] = x.shape
-    shape = unfold(x, **{k: v for k, v in kwargs.items() if k != "input_shape"}).shape
-    return fill(draw, [normal], [shape]), kwargs
+# -- functions that need something around them ---------------------------------------
 
 
 def on_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of bare arrays as one of Variables."""
     return lambda x, *args, **kwargs: Variable(f(as_numpy(x), *args, **kwargs))
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
+    """With running averages of its own, as each call in training changes them."""
+    xp = get_array_module(gamma)
+    mean, var = xp.full(gamma.shape, 0.5, x.dtype), xp.full(gamma.shape, 2.0, x.dtype)
+    return F.batch_norm(x, gamma, beta, mean, var, **kwargs)
+
+
+def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with dezero.test_mode():
+            return f(*args, **kwargs)
+
+    return call
+
+
+def seeded_dropout(x: Any, dropout_ratio: float) -> Variable:
+    np.random.seed(0)
+    return F.dropout(x, dropout_ratio)
 
 
 # -- the table ----------------------------------------------------------------------
@@ -384,32 +176,90 @@ CASES = [
     Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
     # recurrent
-    Case("lstm_cell", remembering(), remember),
+    Case("lstm_cell", remembering(), R.remember),
+    # activation
+    Case("sigmoid", anywhere(normal), R.sigmoid),
+    Case("sigmoid_simple", anywhere(normal), R.sigmoid),
+    Case("relu", anywhere(nonzero), lambda x: np.maximum(x, 0)),
+    Case("leaky_relu", anywhere(nonzero), lambda x: np.maximum(x, 0.2 * x)),
+    Case("leaky_relu", anywhere(nonzero, slope=0.01), R.leaky_relu, note="slope"),
+    Case("leaky_relu", anywhere(nonzero, slope=1.5), R.leaky_relu, note="steep"),
+    Case("softmax", along(), R.softmax),
+    Case("softmax", shaped("ND"), lambda x: R.softmax(x, 1), note="axis-1"),
+    Case("softmax_simple", along(), R.softmax),
+    Case("log_softmax", along(), lambda x, axis: np.log(R.softmax(x, axis))),
+    Case("logsumexp", reducing(), R.logsumexp),
+    # loss
+    Case("mean_squared_error", shaped("ND, ND"), R.mean_squared_error),
+    Case("mean_squared_error", shaped("N, N"), R.mean_squared_error, note="vectors"),
+    Case("mean_squared_error_simple", shaped("NDE, NDE"), R.mean_squared_error),
+    Case("softmax_cross_entropy", classifying(), R.softmax_cross_entropy),
+    Case("softmax_cross_entropy_simple", classifying(), R.softmax_cross_entropy),
+    Case(
+        "sigmoid_cross_entropy",
+        shaped("ND, ND", normal, probability),
+        lambda x, t: R.binary_cross_entropy(R.sigmoid(x), t),
+    ),
+    Case(
+        "sigmoid_cross_entropy",
+        shaped("N, N", normal, binary),
+        lambda x, t: R.binary_cross_entropy(R.sigmoid(x), t),
+        note="labels",
+    ),
+    Case(
+        "binary_cross_entropy",
+        shaped("ND, ND", probability, probability),
+        R.binary_cross_entropy,
+    ),
+    Case(
+        "binary_cross_entropy",
+        shaped("N, N", probability, binary),
+        R.binary_cross_entropy,
+        note="labels",
+    ),
+    Case("accuracy", classifying(), lambda y, t: (y.argmax(1) == t).mean()),
+    # normalization and random numbers
+    Case("batch_norm", normalizing(), R.batch_norm, batch_norm),
+    Case("batch_nrom", normalizing(), R.batch_norm, batch_norm),
+    Case(
+        "batch_norm",
+        normalizing(),
+        lambda *xs, eps: R.batch_norm(*xs, 0.5, 2, eps=eps),
+        in_test_mode(batch_norm),
+        "test-mode",
+    ),
+    Case("dropout", anywhere(normal, dropout_ratio=0.3), R.dropout, seeded_dropout),
+    Case(
+        "dropout", anywhere(normal), lambda x: x, in_test_mode(F.dropout), "test-mode"
+    ),
     # convolution
-    Case("conv2d", convolving(), convolve),
-    Case("conv2d", convolving(bias=False), convolve, note="no-bias"),
-    Case("conv2d_simple", convolving(), convolve),
-    Case("deconv2d", convolving(transposed=True), convolve_transposed),
-    Case("deconv2d", convolving(True, bias=False), convolve_transposed, note="no-bias"),
-    Case("im2col", unfolding(), unfold),
-    Case("col2im", unfolding(back=True), fold),
-    Case("im2col_array", unfolding(), unfold, on_arrays(F.im2col_array)),
+    Case("conv2d", convolving(), R.convolve),
+    Case("conv2d", convolving(bias=False), R.convolve, note="no-bias"),
+    Case("conv2d_simple", convolving(), R.convolve),
+    Case("deconv2d", convolving(transposed=True), R.convolve_transposed),
+    Case(
+        "deconv2d", convolving(True, bias=False), R.convolve_transposed, note="no-bias"
+    ),
+    Case("im2col", unfolding(), R.unfold),
+    Case("col2im", unfolding(back=True), R.fold),
+    Case("im2col_array", unfolding(), R.unfold, on_arrays(F.im2col_array)),
     Case(
         "col2im_array",
         unfolding(back=True),
-        fold,
+        R.fold,
         lambda x, input_shape, **kwargs: on_arrays(F.col2im_array)(
             x, input_shape, **kwargs
         ),
     ),
     # pooling
-    Case("pooling", images(distinct), max_pool),
-    Case("pooling_simple", images(distinct), max_pool),
-    Case("average_pooling", images(), average_pool),
+    Case("pooling", images(distinct), R.max_pool),
+    Case("pooling_simple", images(distinct), R.max_pool),
+    Case("average_pooling", images(), R.average_pool),
 ]
 
 # What no derivative is asked of, and why.
 WITHOUT_DERIVATIVE = {
+    "accuracy": "counts hits, and so is constant but for jumps",
     "im2col_array": "takes and gives bare arrays",
     "col2im_array": "takes and gives bare arrays",
 }

@@ -1,4 +1,4 @@
-"""What windows of images should give, written once more: plainly, and differently."""
+"""What the functions should give, written once more, plainly, on bare arrays."""
 
 from __future__ import annotations
 
@@ -70,11 +70,63 @@ def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.n
     return windows(x, kernel_size, stride, pad).mean(axis=(4, 5))
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.tanh(x / 2) / 2 + 0.5
+
+
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    return np.where(x > 0, x, slope * x)
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum(axis, keepdims=True)
+
+
+def logsumexp(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    return np.log(np.exp(x).sum(axis=axis, keepdims=keepdims))
+
+
+def mean_squared_error(x0: np.ndarray, x1: np.ndarray) -> Any:
+    return ((x0 - x1) ** 2).sum() / len(x0)
+
+
+def softmax_cross_entropy(x: np.ndarray, t: np.ndarray) -> Any:
+    at_labels = np.take_along_axis(softmax(x, 1), np.expand_dims(t, 1), axis=1)
+    return -np.log(at_labels).mean()
+
+
+def binary_cross_entropy(p: np.ndarray, t: np.ndarray) -> Any:
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum() / len(p)
+
+
+def batch_norm(
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    mean: Any = None,
+    var: Any = None,
+    *,
+    eps: float,
+) -> np.ndarray:
+    rows = np.moveaxis(x, 1, -1)  # the channels last: what is per channel broadcasts
+    axes = tuple(range(x.ndim - 1))
+    mean = rows.mean(axes) if mean is None else mean
+    var = rows.var(axes) if var is None else var
+    y = gamma * (rows - mean) / np.sqrt(var + eps) + beta
+    return np.moveaxis(y, -1, 1)
+
+
+def dropout(x: np.ndarray, dropout_ratio: float) -> np.ndarray:
+    """What the global generator gives after ``np.random.seed(0)``."""
+    kept = np.random.RandomState(0).rand(*x.shape) >= dropout_ratio
+    return np.where(kept, x / (1 - dropout_ratio), 0)
+
+
 def remember(
     x: np.ndarray, h: np.ndarray, c: np.ndarray, W: np.ndarray, b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of an LSTM."""
     f, i, o, u = np.split(np.hstack([x, h]) @ W + b, 4, axis=1)
-    f, i, o = (1 / (1 + np.exp(-a)) for a in (f, i, o))
+    f, i, o = sigmoid(f), sigmoid(i), sigmoid(o)
     c = f * c + i * np.tanh(u)
     return o * np.tanh(c), c

@@ -7,9 +7,10 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
-from cases import CASES, WITHOUT_DERIVATIVE, Case, Sample
+from cases import CASES, WITHOUT_DERIVATIVE, Case
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import Sample
 
 import dezero.functions as F
 from dezero import Variable, no_grad
