@@ -147,6 +147,13 @@ def test_labels_of_any_integer_type(dtype: str) -> None:
         assert F.softmax_cross_entropy(x, labels).data == wanted
 
 
+@pytest.mark.parametrize("f", [*CLASS_LOSSES, F.sigmoid_cross_entropy])
+def test_scores_may_be_integers(f: Any) -> None:
+    x = np.array([[3, 0], [1, 2]], np.uint8)
+    t = np.array([0, 1]) if f in CLASS_LOSSES else np.array([[0.5, 1], [0, 0.25]])
+    assert f(x, t).data == f(x.astype(np.float64), t).data
+
+
 def test_strided_labels_and_constant_scores() -> None:
     t = np.array([[0, 9], [1, 9], [2, 9]])
     x = np.eye(3)
