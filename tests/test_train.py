@@ -85,6 +85,14 @@ def quiet() -> Progress:
     return Progress(Stream(terminal=False))
 
 
+@pytest.fixture(autouse=True)
+def _listening() -> Iterator[None]:
+    """Ctrl-C arrives, even where the tests run in the background, deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # -- progress ----------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable
@@ -57,9 +58,9 @@ class Job:
 
 JOBS = {
     "digits": Job(Digits, 16.0, (32, 64), 64, epochs=12, batch_size=32, lr=0.003),
-    "mnist": Job(MNIST, 255.0, (32, 64), 128, epochs=5, batch_size=64, lr=0.002),
+    "mnist": Job(MNIST, 255.0, (16, 32), 128, epochs=5, batch_size=64, lr=0.002),
     "fashion-mnist": Job(
-        FashionMNIST, 255.0, (32, 64), 128, epochs=6, batch_size=64, lr=0.002
+        FashionMNIST, 255.0, (16, 32), 128, epochs=6, batch_size=64, lr=0.002
     ),
 }
 
@@ -173,7 +174,7 @@ def _new_folder(out: Path, name: str) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
             folder = out / (name if number == 1 else f"{name}-{number}")
-            if not folder.exists():
+            with contextlib.suppress(FileExistsError):
                 folder.mkdir()
                 break
     except OSError as error:
