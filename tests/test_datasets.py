@@ -6,6 +6,7 @@ import pickle
 import re
 import struct
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -652,8 +653,44 @@ def test_damaged_npz(tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"no npz", whole[:-10], whole[:500]):
         path.write_bytes(content)
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=r"^load: expected an .npz file of plain"):
             read_npz(path, {"x": (np.int64, (1000,))})
+
+
+def npy(shape, data):
+    """An .npy file whose header promises int64 of a shape, and its data."""
+    file = io.BytesIO()
+    header = {"descr": "<i8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (npy((2,), bytes(24)), "x.npy is longer than its header says"),
+        (npy((4,), bytes(24)), "EOF: reading array data, expected 32 bytes got 24"),
+        (npy((2**59,), bytes(24)), "Unable to allocate"),
+        (b"text", "EOF: reading magic string"),
+    ],
+)
+def test_npz_whose_header_lies(tmp_path, member, reason):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", member)
+    with pytest.raises(
+        DataError,
+        match=f"^load: expected an .npz file of plain arrays, got '{path}', where "
+        f".*{reason}",
+    ):
+        read_npz(path, {"x": (np.int64, (2,))})
+
+
+def test_npz_with_objects(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.array([{}]))
+    with pytest.raises(DataError, match="Object arrays cannot be loaded"):
+        read_npz(path, {"x": (np.int64, (1,))})
 
 
 # ------------------------------------------------------------------------- ImageNet

@@ -106,7 +106,16 @@ def load_arrays(path: PathLike) -> dict[str, np.ndarray[Any, Any]]:
                     arrays[member.removesuffix(".npy")] = np.lib.format.read_array(
                         file, allow_pickle=False
                     )
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+                    if file.read(1):
+                        raise ValueError(f"{member} is longer than its header says")
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        MemoryError,  # a header that promises more than there can be
+        NotImplementedError,  # a compression that zipfile does not know
+    ) as error:
         raise DataError(
             f"load: expected an .npz file of plain arrays, got '{found}', where {error}"
         ) from error

@@ -6,8 +6,8 @@ import contextvars
 import math
 import operator
 import threading
+from collections import deque
 from collections.abc import Iterator
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -237,19 +237,21 @@ def in_advance(batches: Iterator[Batch], depth: int) -> Iterator[Batch]:
     What is raised while making one is raised here. The thread ends with the
     iteration: at its end, when it is closed, or when it is forgotten.
     """
-    ready: SimpleQueue[tuple[Batch | None, BaseException | None]] = SimpleQueue()
-    room = threading.Semaphore(depth)
+    ready: deque[tuple[Batch | None, BaseException | None]] = deque()
+    filled, room = threading.Semaphore(0), threading.Semaphore(depth)
     stopped = threading.Event()
 
     def work() -> None:
         try:
             while room.acquire() and not stopped.is_set():
                 batch = next(batches, None)
-                ready.put((batch, None))
+                ready.append((batch, None))
+                filled.release()
                 if batch is None:
                     return
         except BaseException as error:
-            ready.put((None, error))
+            ready.append((None, error))
+            filled.release()
 
     context = contextvars.copy_context()  # the switches of the thread that iterates
     thread = threading.Thread(
@@ -258,7 +260,8 @@ def in_advance(batches: Iterator[Batch], depth: int) -> Iterator[Batch]:
     thread.start()
     try:
         while True:
-            batch, error = ready.get()
+            filled.acquire()
+            batch, error = ready.popleft()
             room.release()
             if error is not None:
                 raise error
