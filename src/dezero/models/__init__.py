@@ -1,5 +1,18 @@
 """Models: whole networks, and the Layer they are built from."""
 
 from dezero.models.model import MLP, Model, Sequential
+from dezero.models.resnet import ResNet, ResNet50, ResNet101, ResNet152
+from dezero.models.squeezenet import SqueezeNet
+from dezero.models.vgg import VGG16
 
-__all__ = ["MLP", "Model", "Sequential"]
+__all__ = [
+    "MLP",
+    "VGG16",
+    "Model",
+    "ResNet",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "Sequential",
+    "SqueezeNet",
+]
