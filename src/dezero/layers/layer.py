@@ -42,10 +42,7 @@ class Layer:
         outputs = self.forward(*inputs, **kwargs)
         if not isinstance(outputs, tuple):
             outputs = (outputs,)
-        self.__dict__["_called"] = {
-            "inputs": list(map(_weakly, inputs)),
-            "outputs": list(map(_weakly, outputs)),
-        }
+        self.__dict__["_last_call"] = _Call(inputs, outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
@@ -58,9 +55,8 @@ class Layer:
         ``layer.outputs[0]()`` is its first output, or ``None`` if that is gone. They
         are looked up here, so that a Layer may have attributes of these names.
         """
-        called = self.__dict__.get("_called", {"inputs": [], "outputs": []})
-        if name in called:
-            return called[name]
+        if name in ("inputs", "outputs"):
+            return getattr(self.__dict__.get("_last_call", _NO_CALL), name)
         kind = type(self).__name__
         raise AttributeError(
             f"{kind}: expected the name of an attribute, got '{name}'"
@@ -69,7 +65,7 @@ class Layer:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy keeps everything but the references to the last call."""
-        return {k: v for k, v in self.__dict__.items() if k != "_called"}
+        return {k: v for k, v in self.__dict__.items() if k != "_last_call"}
 
     # -- parameters --------------------------------------------------------------
 
@@ -282,16 +278,25 @@ def _walk(
         owner, parts = value, value.parts()
     elif isinstance(value, (list, tuple)):
         containers, parts = containers + 1, enumerate(value)
-    elif isinstance(value, dict):
-        containers, parts = containers + 1, value.items()
     else:
-        return
+        containers, parts = containers + 1, value.items()
     if id(value) in path:  # a Layer that can reach itself
         return
     path |= {id(value)}
     prefix = f"{name}/" if name else ""
     for key, part in parts:
-        yield from _walk(part, f"{prefix}{key}", owner, containers, path)
+        if isinstance(part, (Parameter, Layer, list, tuple, dict)):
+            yield from _walk(part, f"{prefix}{key}", owner, containers, path)
+
+
+class _Call:
+    """What went into a call and came out, held weakly."""
+
+    __slots__ = ("inputs", "outputs")
+
+    def __init__(self, inputs: Iterable[Any], outputs: Iterable[Any]) -> None:
+        self.inputs = list(map(_weakly, inputs))
+        self.outputs = list(map(_weakly, outputs))
 
 
 def _weakly(x: Any) -> Any:
@@ -304,3 +309,6 @@ def _weakly(x: Any) -> Any:
 
 def _nothing() -> None:
     return None
+
+
+_NO_CALL = _Call((), ())
