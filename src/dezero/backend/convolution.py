@@ -7,18 +7,18 @@ cache, and the weights multiply it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
+from dezero.backend.threads import in_shares
 
+Result = TypeVar("Result")
 Pair = tuple[int, int]
 Windows = tuple[Pair, Pair, Pair]  # kernel size, stride, pad
-
-# The columns of one block: small enough to stay in cache between copy and product.
-BLOCK_BYTES = 1 << 20
 
 
 def pair(x: Any) -> Pair:
@@ -62,7 +62,7 @@ def pad_images(x: Array, pad: Pair, value: float = 0) -> Array:
     PH, PW = pad
     N, C, H, W = x.shape
     xp = get_array_module(x)
-    padded = xp.full((N, C, H + 2 * PH, W + 2 * PW), value, x.dtype)
+    padded = xp.full_like(x, value, shape=(N, C, H + 2 * PH, W + 2 * PW))
     inner(padded, pad)[...] = inner(x, (-PH, -PW))
     return padded
 
@@ -147,62 +147,93 @@ def col2im_array(
     if to_matrix:
         col = col.reshape(N, OH, OW, C, KH, KW).transpose(0, 3, 4, 5, 1, 2)
     padded_shape = (N, C, H + 2 * pad[0], W + 2 * pad[1])
-    img = get_array_module(col).zeros(padded_shape, col.dtype)
+    img = get_array_module(col).zeros_like(col[:, :, 0, 0], shape=padded_shape)
     views = window_views(img, kernel_size, stride, (OH, OW))
     for i, view in enumerate(views):
         view += col[:, :, i // KW, i % KW]
     return inner(img, pad)
 
 
-def column_blocks(
-    x: Array, kernel_size: Pair, stride: Pair, pad: Pair
-) -> Iterator[tuple[slice, Array]]:
-    """The windows of a few images at a time, as columns: (C * KH * KW, n * OH * wide).
+# -- convolution ----------------------------------------------------------------------
 
-    With stride 1 a row of windows goes on over the right edge to where the next row
-    begins: ``wide`` is the padded width, and the last KW - 1 columns of each row hold
-    what nobody asked for. In return one row of the matrix, all that the windows of a
-    channel have at one place, is a single run of memory, which copies at full speed.
+# Inside, images are (N, H, W, C), "channels last". There a window is KH runs of memory,
+# each KW * C long, which copy at full speed, and one product of a matrix of windows by
+# the weights gives the result in the same layout. It is returned as a view of shape
+# (N, C, H, W). NumPy's elementwise functions keep the layout: from layer to layer
+# nothing is transposed.
 
-    Yields which images, and a matrix that the next step overwrites.
+Block = tuple[slice, slice]  # some images; some rows of their windows
+
+# The windows of one block stay in cache between copy and product, but are enough to
+# be worth the time that BLAS needs to prepare the weights.
+BLOCK_BYTES = 1 << 19
+BLOCK_WINDOWS = 512
+
+
+def channels_last(x: Array) -> Array:
+    """(N, C, H, W) as a view (N, H, W, C)."""
+    return x.transpose(0, 2, 3, 1)
+
+
+def channels_first(x: Array) -> Array:
+    """(N, H, W, C) as a view (N, C, H, W)."""
+    return x.transpose(0, 3, 1, 2)
+
+
+def blocks_of(images: int, size: Pair, bytes_per_window: int) -> list[Block]:
+    """All windows, ``size`` of them in each image, in blocks of about one size."""
+    OH, OW = size
+    windows = max(BLOCK_WINDOWS, BLOCK_BYTES // bytes_per_window)
+    n, rows = _even(images, windows // (OH * OW)), _even(OH, windows // OW)
+    return [
+        (slice(i, min(i + n, images)), slice(row, min(row + rows, OH)))
+        for i in range(0, images, n)
+        for row in range(0, OH, rows)
+    ]
+
+
+def _even(total: int, most: int) -> int:
+    """The step of at most ``most`` that takes ``total`` in the evenest stretches."""
+    steps = -(-total // max(1, most))
+    return -(-total // max(1, steps))
+
+
+def windows_of_blocks(
+    x: Array, kernel_size: Pair, stride: Pair, pad: Pair, blocks: list[Block]
+) -> Iterator[tuple[Block, Array]]:
+    """Each block with its windows as the rows of a matrix, (n, KH * KW * C).
+
+    ``x`` is (N, H, W, C). The next step overwrites the matrix.
     """
+    (KH, KW), (SH, SW), (PH, PW) = kernel_size, stride, pad
+    H, W, C = x.shape[1:]
+    if (KH, KW, SH, SW, PH, PW) == (1, 1, 1, 1, 0, 0):
+        for block in blocks:
+            yield block, x[block].reshape(-1, C)
+        return
     xp = get_array_module(x)
-    (KH, KW), (SH, SW) = kernel_size, stride
-    OH, OW = out_size(x.shape, kernel_size, stride, pad)
-    N, C = x.shape[:2]
-    wide = row_width(x.shape, kernel_size, stride, pad)
-    if wide > OW:  # the last row of windows runs on over the end of the last image
-        H, W = (n + 2 * p for n, p in zip(x.shape[2:], pad, strict=True))
-        flat = xp.zeros(N * C * H * W + KW - 1, x.dtype)
-        padded = flat[: N * C * H * W].reshape(N, C, H, W)
-        inner(padded, pad)[...] = inner(x, (-pad[0], -pad[1]))
-    else:
-        padded = pad_images(x, pad)
-    sn, sc, sh, sw = padded.strides
+    OW = get_conv_outsize(W, KW, SW, PW)
+    n = max((images.stop - images.start for images, _ in blocks), default=0)
+    n_rows = max((rows.stop - rows.start for _, rows in blocks), default=1)
+    padded = xp.empty((n, (n_rows - 1) * SH + KH, W + 2 * PW, C), x.dtype)
+    sn, sh, sw, sc = padded.strides
     windows = xp.lib.stride_tricks.as_strided(
         padded,
-        (C, KH, KW, N, OH, wide),
-        (sc, sh, sw, sn, sh * SH, sw * SW),
+        (n, n_rows, OW, KH, KW, C),
+        (sn, sh * SH, sw * SW, sh, sw, sc),
     )
-    rows, size = C * KH * KW, OH * wide
-    n = images_per_block(rows * size * x.itemsize, N)
-    buffer = xp.empty(rows * n * size, x.dtype)
-    for start in range(0, N, n):
-        block = windows[:, :, :, start : start + n]
-        col = buffer[: block.size]
-        col.reshape(block.shape)[...] = block
-        yield slice(start, start + n), col.reshape(rows, -1)
-
-
-def row_width(x_shape: Shape, kernel_size: Pair, stride: Pair, pad: Pair) -> int:
-    """The columns that ``column_blocks`` makes for one row of windows."""
-    if stride == (1, 1):
-        return int(x_shape[3] + 2 * pad[1])
-    return out_size(x_shape, kernel_size, stride, pad)[1]
-
-
-def images_per_block(bytes_per_image: int, images: int) -> int:
-    return max(1, min(images, BLOCK_BYTES // max(1, bytes_per_image)))
+    buffer = xp.empty(windows.size, x.dtype)
+    for images, rows in blocks:
+        top = rows.start * SH - PH  # the first row of x, where there is one
+        bottom = (rows.stop - 1) * SH + KH - PH
+        within = slice(max(top, 0), min(bottom, H))
+        part = x[images, within]
+        padded[...] = 0
+        padded[: len(part), within.start - top : within.stop - top, PW : PW + W] = part
+        block = windows[: len(part), : rows.stop - rows.start]
+        matrix = buffer[: block.size]
+        matrix.reshape(block.shape)[...] = block
+        yield (images, rows), matrix.reshape(-1, KH * KW * C)
 
 
 def convolve(
@@ -213,22 +244,54 @@ def convolve(
     Args:
         x: (N, C, H, W).
         W: (O, C, KH, KW).
+        pad: The width of the border of zeros; if negative, of what is cut off.
         b: (O,), added to every window's result.
     """
     xp = get_array_module(x)
-    O, kernel_size = W.shape[0], W.shape[2:]  # noqa: E741
-    OH, OW = out_size(x.shape, kernel_size, stride, pad)
-    wide = row_width(x.shape, kernel_size, stride, pad)
-    weights = W.reshape(O, -1)
-    y = xp.empty((len(x), O, OH, OW), np.result_type(x, W))
-    for images, col in column_blocks(x, kernel_size, stride, pad):
-        product = np.matmul(weights, col).reshape(O, -1, OH, wide)
-        product = product.transpose(1, 0, 2, 3)[..., :OW]
-        if b is None:
-            y[images] = product
-        else:
-            np.add(product, b[:, None, None], out=y[images])
-    return y
+    O, _, KH, KW = W.shape  # noqa: E741
+    size = out_size(x.shape, (KH, KW), stride, pad)
+    y = xp.empty((len(x), *size, O), np.result_type(x, W))
+    weights = W.transpose(2, 3, 1, 0).reshape(-1, O)  # (KH * KW * C, O)
+    images = channels_last(inner(x, (-pad[0], -pad[1])))
+    border = max(pad[0], 0), max(pad[1], 0)
+    blocks = blocks_of(len(x), size, len(weights) * x.itemsize)
+
+    def work(start: int, stop: int) -> None:
+        for block, windows in windows_of_blocks(
+            images, (KH, KW), stride, border, blocks[start:stop]
+        ):
+            product = np.matmul(windows, weights, out=y[block].reshape(-1, O))
+            if b is not None:
+                product += b
+
+    _in_shares(x, work, len(blocks))
+    return channels_first(y)
+
+
+def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -> Array:
+    """Every window of ``x`` times what ``gy`` has there, added up: (O, C, KH, KW).
+
+    The derivative of ``convolve(x, W, ...)`` by ``W``, weighted with ``gy``.
+
+    Args:
+        x: (N, C, H, W).
+        gy: (N, O, OH, OW).
+    """
+    xp = get_array_module(x)
+    (KH, KW), C, O = kernel_size, x.shape[1], gy.shape[1]  # noqa: E741
+    x, gy = channels_last(x), channels_last(gy)
+    blocks = blocks_of(len(x), gy.shape[1:3], KH * KW * C * x.itemsize)
+
+    def work(start: int, stop: int) -> Array:
+        gW = xp.zeros((KH * KW * C, O), np.result_type(x, gy))
+        for block, windows in windows_of_blocks(
+            x, kernel_size, stride, pad, blocks[start:stop]
+        ):
+            gW += np.matmul(windows.T, gy[block].reshape(-1, O))
+        return gW
+
+    gW = sum(_in_shares(x, work, len(blocks)))
+    return xp.ascontiguousarray(gW.reshape(KH, KW, C, O).transpose(3, 2, 0, 1))
 
 
 def convolve_transposed(
@@ -249,43 +312,32 @@ def convolve_transposed(
         b: (O,), added to every element of the result.
     """
     xp = get_array_module(x)
-    (N, C, H, width), (_, O, KH, KW) = x.shape, W.shape  # noqa: E741
-    (PH, PW), (OH, OW) = pad, outsize
-    if stride == (1, 1) and 2 * H * width >= OH * OW:
-        # What an element adds to, seen from there: a convolution by W turned around.
+    (N, C, OH, OW), (_, O, KH, KW), (PH, PW) = x.shape, W.shape, pad  # noqa: E741
+    if stride == (1, 1) and math.prod(outsize) <= 2 * OH * OW:
+        # What adds to an element, seen from there: convolution by W turned around.
         turned = W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
         return convolve(x, turned, stride, (KH - 1 - PH, KW - 1 - PW), b)
-    weights = W.reshape(C, -1).T
-    y = xp.zeros((N, O, OH + 2 * PH, OW + 2 * PW), np.result_type(x, W))
-    n = images_per_block(weights.shape[0] * H * width * y.itemsize, N)
-    for start in range(0, N, n):
-        block = x[start : start + n]
-        col = np.matmul(weights, block.transpose(1, 0, 2, 3).reshape(C, -1))
-        col = col.reshape(O, KH * KW, -1, H, width).transpose(1, 2, 0, 3, 4)
-        views = window_views(y[start : start + n], (KH, KW), stride, (H, width))
-        for view, part in zip(views, col, strict=True):
-            view += part
-    y = inner(y, pad)
+    y = xp.zeros((N, outsize[0] + 2 * PH, outsize[1] + 2 * PW, O), np.result_type(x, W))
+    weights = W.transpose(0, 2, 3, 1).reshape(C, -1)  # (C, KH * KW * O)
+    images = channels_last(x)
+    n = max(1, BLOCK_BYTES // (OH * OW * weights.shape[1] * y.itemsize))
+
+    def work(start: int, stop: int) -> None:
+        for i in range(start * n, min(stop * n, N), n):
+            windows = np.matmul(images[i : i + n].reshape(-1, C), weights)
+            windows = windows.reshape(-1, OH, OW, KH * KW, O)
+            target = channels_first(y[i : i + n])
+            for j, view in enumerate(window_views(target, (KH, KW), stride, (OH, OW))):
+                view += channels_first(windows[..., j, :])
+
+    _in_shares(x, work, -(-N // n))
+    y = inner(channels_first(y), pad)
     return y if b is None else y + b[:, None, None]
 
 
-def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -> Array:
-    """Every window of ``x`` times what ``gy`` has there, added up: (O, C, KH, KW).
-
-    The derivative of ``convolve(x, W, ...)`` by ``W``, weighted with ``gy``.
-
-    Args:
-        x: (N, C, H, W).
-        gy: (N, O, OH, OW).
-    """
-    xp = get_array_module(x)
-    O, OH, OW = gy.shape[1:]  # noqa: E741
-    C = x.shape[1]
-    wide = row_width(x.shape, kernel_size, stride, pad)
-    gW = xp.zeros((O, C * kernel_size[0] * kernel_size[1]), np.result_type(x, gy))
-    for images, col in column_blocks(x, kernel_size, stride, pad):
-        block = gy[images]
-        weights = xp.zeros((O, len(block), OH, wide), gy.dtype)
-        weights[..., :OW] = block.transpose(1, 0, 2, 3)
-        gW += np.matmul(weights.reshape(O, -1), col.T)
-    return gW.reshape(O, C, *kernel_size)
+def _in_shares(
+    x: Array, work: Callable[[int, int], Result], blocks: int
+) -> list[Result]:
+    if blocks > 1 and isinstance(x, np.ndarray):
+        return in_shares(work, blocks)
+    return [work(0, blocks)]

@@ -45,7 +45,7 @@ class Conv2d(Function):
             gx = Deconv2d(self.stride, self.pad, x.shape[2:])(gy, W)
         if W.requires_grad:
             gW = Conv2DGradW(W.shape[2:], self.stride, self.pad)(x, gy)
-        return gx, gW, *(sum(gy, axis=(0, 2, 3)) for _ in b)
+        return gx, gW, *(sum(sum(gy, axis=(2, 3)), axis=0) for _ in b)
 
 
 class Deconv2d(Function):
@@ -69,7 +69,7 @@ class Deconv2d(Function):
             gx = Conv2d(self.stride, self.pad)(gy, W)
         if W.requires_grad:
             gW = Conv2DGradW(W.shape[2:], self.stride, self.pad)(gy, x)
-        return gx, gW, *(sum(gy, axis=(0, 2, 3)) for _ in b)
+        return gx, gW, *(sum(sum(gy, axis=(2, 3)), axis=0) for _ in b)
 
 
 class Conv2DGradW(Function):

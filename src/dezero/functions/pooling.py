@@ -63,12 +63,17 @@ class Pooling2DGrad(Function):
         self.windows = pair(kernel_size), pair(stride), pair(pad)
 
     def forward(self, gy: Array) -> Array:
-        kernel_size, stride, (PH, PW) = self.windows
+        (KH, KW), (SH, SW), (PH, PW) = self.windows
         N, C, H, W = self.x_shape
-        gx = get_array_module(gy).zeros((N, C, H + 2 * PH, W + 2 * PW), gy.dtype)
-        views = window_views(gx, kernel_size, stride, gy.shape[2:])
+        gx = get_array_module(gy).zeros_like(  # in memory laid out as x was
+            self.indexes, gy.dtype, shape=(N, C, H + 2 * PH, W + 2 * PW)
+        )
+        views = window_views(gx, (KH, KW), (SH, SW), gy.shape[2:])
         for i, view in enumerate(views):
-            np.add(view, gy, out=view, where=self.indexes == i)
+            if KH <= SH and KW <= SW:  # no windows overlap
+                np.multiply(gy, self.indexes == i, out=view)
+            else:
+                view += gy * (self.indexes == i)
         return inner(gx, (PH, PW))
 
     def backward(self, ggx: Variable) -> Variable:
@@ -109,7 +114,7 @@ def reduce_windows(ufunc: np.ufunc, x: Array, kernel_size: Pair, stride: Pair) -
 
 def _reduce(ufunc: np.ufunc, views: list[Array]) -> Array:
     if len(views) == 1:
-        return views[0].copy()
+        return views[0].copy("K")
     y = ufunc(views[0], views[1])
     for view in views[2:]:
         ufunc(y, view, out=y)
@@ -121,14 +126,18 @@ def indexes_of_first(
 ) -> Array:
     """Which element of its window each maximum in ``y`` is, as an integer.
 
-    Of equal ones the first. NaN equals NaN: it is the maximum wherever there is one.
+    Of equal ones the first, where NaN counts as infinity.
     """
+    xp = get_array_module(x)
     x = pad_images(x, pad, lowest(x.dtype))
     views = list(window_views(x, kernel_size, stride, y.shape[2:]))
-    xp = get_array_module(x)
-    indexes = xp.zeros(y.shape, np.min_scalar_type(len(views)))
-    for i, view in reversed(list(enumerate(views))):
-        xp.copyto(indexes, indexes.dtype.type(i), where=(view == y) | (view != view))
+    indexes = xp.zeros_like(y, np.min_scalar_type(len(views)))
+    free = xp.ones_like(y, bool)  # windows whose maximum is still to be found
+    bound = np.fmin(y, np.inf) if y.dtype.kind == "f" else y
+    for i, view in enumerate(views):
+        found = free > (view < bound)
+        free ^= found
+        indexes += found * indexes.dtype.type(i)
     return indexes
 
 
