@@ -52,7 +52,7 @@ from dezero.backend import as_numpy, get_array_module
 class Case:
     name: str  # of the function in dezero.functions
     samples: Samples
-    reference: Callable[..., Any] | None = None  # the same on arrays
+    reference: Callable[..., Any]  # the same on arrays
     call: Callable[..., Any] | None = None  # where it is not the function itself
     note: str = ""
 
