@@ -727,6 +727,15 @@ def test_a_seed_set_by_the_user() -> None:
     assert y.grad is None
 
 
+def test_a_seed_that_is_retained_is_a_seed_again() -> None:
+    x = Variable(np.arange(3.0))
+    y = x * x
+    y.grad = Variable(np.array([1.0, 10.0, 100.0]))
+    y.backward(retain_grad=True)
+    y.backward()
+    assert x.grad.data.tolist() == [0.0, 40.0, 800.0]
+
+
 def test_a_seed_is_differentiable() -> None:
     x, v = Variable(np.array(2.0)), Variable(np.array(3.0))
     y = x**3

@@ -254,7 +254,7 @@ def backward(
             x.grad = gx
             if x.creator is not None:
                 x._retained = gx
-    self.grad = self._retained = seed if retain_grad else None
+    self.grad = seed if retain_grad else None
 
 
 _adding = threading.RLock()  # two threads may add to the grad of one leaf
