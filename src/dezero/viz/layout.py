@@ -103,7 +103,7 @@ def _draw(layers: Layers, xs: list[float]) -> Drawing:
             reach = max(
                 (abs(xs[i] - xs[j]) for i in row for j in layers.above[i]), default=0.0
             )
-            y += min(_GAP + _STEEP * reach, _MOST_GAP)
+            y += round(min(_GAP + _STEEP * reach, _MOST_GAP))
         tops.append(y)
         y += max(sizes[i][1] for i in row)
         bottoms.append(y)

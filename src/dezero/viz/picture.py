@@ -82,7 +82,7 @@ def to_picture(drawing: Drawing, picture_format: str) -> bytes:
         _draw_lines(axes, drawing)
         _draw_nodes(axes, drawing)
         file = BytesIO()
-        metadata = {"CreationDate": None} if picture_format in _DATED else {}
+        metadata = {"CreationDate": None} if picture_format in _DATED else None
         with warnings.catch_warnings():
             # A letter that no font has is drawn as a box; that is warning enough.
             warnings.filterwarnings("ignore", "Glyph")
