@@ -83,7 +83,7 @@ class Conv2d(Layer):
     def _apply(self, x: Variable) -> Variable:
         return F.conv2d(x, self.W, self.b, self.stride, self.pad)
 
-    def expected_shape(self, name: str) -> PartialShape | None:
+    def _expected_shape(self, name: str) -> PartialShape | None:
         return self._shape(None) if name == "W" else None
 
 

@@ -103,11 +103,11 @@ class Layer:
                 )
         return named
 
-    def parts(self) -> Iterable[tuple[str, Any]]:
+    def _parts(self) -> Iterable[tuple[str, Any]]:
         """Where parameters are looked for, by name: the attributes."""
         return self.__dict__.items()
 
-    def expected_shape(self, name: str) -> PartialShape | None:
+    def _expected_shape(self, name: str) -> PartialShape | None:
         """What is known of the shape of its parameter ``name`` before it has data.
 
         A Layer that shapes parameters at the first call says it here, so that
@@ -232,7 +232,7 @@ class Place(NamedTuple):
         """The lengths that data for the parameter must have, where they are known."""
         if self.param.data is not None:
             return self.param.shape
-        return self.owner.expected_shape(self.name.rpartition("/")[2])
+        return self.owner._expected_shape(self.name.rpartition("/")[2])
 
     def takes(self, array: Array) -> bool:
         """Whether ``array`` can be its data."""
@@ -275,7 +275,7 @@ def _walk(
         return
     parts: Iterable[tuple[Any, Any]]
     if isinstance(value, Layer):
-        owner, parts = value, value.parts()
+        owner, parts = value, value._parts()
     elif isinstance(value, (list, tuple)):
         containers, parts = containers + 1, enumerate(value)
     else:

@@ -56,7 +56,7 @@ class Linear(Layer):
         W = xp.random.randn(in_size, self.out_size).astype(self.dtype)
         self.W.data = W * math.sqrt(1 / in_size)
 
-    def prepare(self, x: Variable) -> None:
+    def _prepare(self, x: Variable) -> None:
         """Draw ``W`` to take ``x``, if it was not drawn before."""
         if self.W.data is None:
             self._draw(x.shape[-1], get_array_module(x))
@@ -64,8 +64,8 @@ class Linear(Layer):
     def forward(self, x: Any) -> Variable:
         """Map ``x`` (N, in) to (N, out)."""
         x = as_input(x)
-        self.prepare(x)
+        self._prepare(x)
         return F.linear(x, self.W, self.b)
 
-    def expected_shape(self, name: str) -> PartialShape | None:
+    def _expected_shape(self, name: str) -> PartialShape | None:
         return (None, self.out_size) if name == "W" else None

@@ -49,5 +49,5 @@ class BatchNorm(Layer):
             x, self.gamma, self.beta, self.avg_mean.data, self.avg_var.data
         )
 
-    def expected_shape(self, name: str) -> PartialShape | None:
+    def _expected_shape(self, name: str) -> PartialShape | None:
         return (None,)

@@ -129,7 +129,7 @@ class LSTM(Layer):
             (self.h2f, self.h2i, self.h2o, self.h2u),
         )
         for x2 in parts[0]:
-            x2.prepare(x)
+            x2._prepare(x)
         Ws = [linear.W for part in parts for linear in part]
         bs: list[Any] = [x2.b for x2 in parts[0]]
         last = None if self.h is None else self.h.creator

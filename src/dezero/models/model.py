@@ -74,7 +74,7 @@ class Sequential(Model):
         else:
             self.layers[index] = value
 
-    def parts(self) -> Iterable[tuple[str, Any]]:
+    def _parts(self) -> Iterable[tuple[str, Any]]:
         for name, value in self.__dict__.items():
             if name == "layers":
                 yield from ((f"l{i}", layer) for i, layer in enumerate(value))
