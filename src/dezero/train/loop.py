@@ -68,6 +68,16 @@ def fit(
 
     Raises:
         ValueError: ``epochs`` is below 1, or a loader has no batch.
+
+    >>> from dezero.models import MLP
+    >>> digits = dezero.DataLoader(dezero.datasets.Digits(), batch_size=100)
+    >>> model = MLP((50, 10))
+    >>> optimizer = dezero.optimizers.SGD(0.5).setup(model)
+    >>> history = fit(model, optimizer, digits, epochs=2)
+    epoch 1/2  loss ...  accuracy ...%  ... samples/s  ... left
+    epoch 2/2  loss ...  accuracy ...%  ... samples/s  took ...
+    >>> history[1].loss < history[0].loss
+    True
     """
     if epochs < 1:
         raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
@@ -137,6 +147,11 @@ def evaluate(
 
     Raises:
         ValueError: The loader has no batch.
+
+    >>> x, t = np.eye(2), np.array([0, 1])
+    >>> scores = evaluate(lambda x: 10 * x, [(x, t), (x, 1 - t)])
+    >>> scores.accuracy
+    0.5
     """
     standing = Standing(1, 1, batches=_batches("evaluate", loader))
     with no_grad(), test_mode():

@@ -54,6 +54,13 @@ def plot_mistakes(
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
+
+    >>> import tempfile
+    >>> images, labels = np.random.rand(2, 8, 8), np.array([0, 1])
+    >>> probabilities = np.array([[0.3, 0.7], [0.1, 0.9]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = folder + '/mistakes.svg'
+    ...     plot_mistakes(images, labels, probabilities, ['cat', 'dog'], file)
     """
     predicted = probabilities.argmax(axis=1)
     mistakes = int((predicted != labels).sum())
