@@ -19,6 +19,9 @@ def test_switch():
 def test_switch_is_back():
     assert dezero.Config.train
 
+def test_seed():
+    dezero.random.seed(0)
+
 def test_thread():
     threading.Thread(target=end.wait, daemon=True).start()
 
@@ -42,7 +45,8 @@ def test_leaks_fail(tmp_path: Path) -> None:
     )
     report = ran.stdout
     assert "the test leaks a switch" in report
+    assert "the test leaks a seed" in report
     assert "the test leaks threads: [<Thread(" in report
-    assert "6 passed, 2 errors" in report, report
-    for name in ("test_switch", "test_thread"):
+    assert "7 passed, 3 errors" in report, report
+    for name in ("test_switch", "test_seed", "test_thread"):
         assert f"ERROR test_leaks.py::{name} - " in report

@@ -61,7 +61,7 @@ TOWER, TOWER_DOOR = "dezero.compile", "dezero.compile.api"
 OPTIONAL = {"cupy", "matplotlib", "PIL", "IPython", "llvmlite", "mpi4py", "onnx"}
 # What may be imported within functions because `import dezero` would be slow with it:
 # of the standard library, and by the doors of rooms that few programs enter.
-SLOW = {"gzip", "hashlib", "http", "tarfile", "urllib", "zipfile"}
+SLOW = {"difflib", "gzip", "hashlib", "http", "tarfile", "urllib", "zipfile"}
 DOORS = {"dezero.viz.plot": "dezero.viz"}
 
 
