@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from weakref import ref
 
+import numpy as np
+
 from dezero.backend import Array, get_array_module
 from dezero.backend.files import PathLike, load_arrays, save_arrays
 from dezero.core import Parameter
@@ -190,6 +192,7 @@ class Layer:
         """
         arrays = load_arrays(path)
         ways = {place.name: place for place in self._places()}
+        best = self._best_places()
         taken: dict[Parameter, Array] = {}
         misfits = []
         for name, array in arrays.items():
@@ -202,11 +205,17 @@ class Layer:
                 misfits.append(
                     f"{name}: expected {ways[name]}, got {_described(array)}"
                 )
-            else:
-                taken[ways[name].param] = array
+            elif not np.array_equal(
+                taken.setdefault(ways[name].param, array), array, equal_nan=True
+            ):
+                tied = best[ways[name].param].name
+                misfits.append(
+                    f"{name}: expected the numbers of {tied}, with which it is tied, "
+                    "got others"
+                )
         misfits += [
             f"{place.name}: expected {place}, got no entry"
-            for param, place in self._best_places().items()
+            for param, place in best.items()
             if param not in taken and place.name not in arrays
         ]
         if misfits:
@@ -215,7 +224,7 @@ class Layer:
                 f"other entries in '{path}'; nothing was loaded:\n  "
                 + "\n  ".join(misfits)
             )
-        for place in self._best_places().values():
+        for place in best.values():
             place.fill(taken[place.param])
 
 
