@@ -37,7 +37,31 @@ def place(layers: Layers) -> list[float]:
     for several in zip(*shifted, strict=True):
         _, a, b, _ = sorted(several)
         placed.append((a + b) / 2)
+    _bring_leaves_near(layers, placed)
     return placed
+
+
+def _bring_leaves_near(layers: Layers, xs: list[float]) -> None:
+    """Move each leaf with one reader as far towards it as its neighbours allow."""
+    for row in layers.rows:
+        places = range(len(row))
+        for i in (*places, *reversed(places)):
+            point = row[i]
+            if layers.above[point] or len(set(layers.below[point])) != 1:
+                continue
+            x = xs[layers.below[point][0]]
+            if i > 0:
+                x = max(x, xs[row[i - 1]] + _room(layers, row[i - 1], point))
+            if i < len(row) - 1:
+                x = min(x, xs[row[i + 1]] - _room(layers, point, row[i + 1]))
+            xs[point] = x
+
+
+def _room(layers: Layers, left: int, right: int) -> float:
+    """How far apart two neighbours in a row must be."""
+    beside = layers.is_bend(left) or layers.is_bend(right)
+    room = (layers.sizes[left][0] + layers.sizes[right][0]) / 2
+    return room + (_BESIDE if beside else _BETWEEN)
 
 
 def extent(layers: Layers, xs: list[float]) -> tuple[float, float]:
@@ -62,11 +86,9 @@ def _place_extreme(
     before: dict[int, dict[int, float]] = defaultdict(dict)
     for row in rows:
         for a, b in pairwise(row):
-            room = (layers.sizes[a][0] + layers.sizes[b][0]) / 2
-            beside = layers.is_bend(a) or layers.is_bend(b)
-            room += _BESIDE if beside else _BETWEEN
             i, j = root[a], root[b]
-            after[i][j] = before[j][i] = max(after[i].get(j, 0.0), room)
+            room = max(after[i].get(j, 0.0), _room(layers, a, b))
+            after[i][j] = before[j][i] = room
     blocks = [i for i, r in enumerate(root) if i == r]
     missing = {block: len(before[block]) for block in blocks}
     ready = [block for block in blocks if not missing[block]]
