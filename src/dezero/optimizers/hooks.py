@@ -76,16 +76,16 @@ class ClipGrad:
 
 
 def _norm(param: Parameter) -> float:
-    """The norm of a gradient; where its squares leave the range, of a scaled one."""
+    """The norm of a gradient, also where its squares would be too large."""
     assert param.grad is not None
     gx = param.grad.data.reshape(-1)
     xp = get_array_module(gx)
     with np.errstate(over="ignore"):
         square = float(xp.vdot(gx, gx))
-    if 1e-30 < square < math.inf or not gx.size:
+    if math.isfinite(square):
         return math.sqrt(square)
     largest = float(xp.abs(gx).max())
-    if largest == 0 or not math.isfinite(largest):
+    if not math.isfinite(largest):
         return largest
     gx = gx / largest
     return largest * math.sqrt(float(xp.vdot(gx, gx)))
