@@ -248,6 +248,29 @@ def test_a_users_own_error_comes_through_and_nothing_is_half_done() -> None:
     assert dezero.Config.enable_backprop
 
 
+@pytest.mark.parametrize("function", [F.sin, F.exp, lambda x: -x])
+def test_an_input_without_data(function: Callable[..., Any]) -> None:
+    p = Parameter(None, name="W")
+    name = type(function(Variable(np.ones(3))).creator).__name__
+    message = (
+        "expected data in its input {}, got None; a layer's parameters get their "
+        "shape at the first call: write model(x) first"
+    )
+    with refused(ValueError, f"{name}: " + message.format("'W'"), p):
+        function(p)
+    with refused(ValueError, f"{name}: " + message.format("variable(None)")):
+        function(Variable(None))
+
+
+def test_a_forward_that_returns_a_named_tuple() -> None:
+    class Eigen(Function):
+        def forward(self, x: Any) -> Any:
+            return np.linalg.eigh(x)
+
+    values, vectors = Eigen()(np.eye(2))
+    assert (values.shape, vectors.shape) == ((2,), (2, 2))
+
+
 def test_an_argument_that_is_nothing() -> None:
     message = (
         "Variable: expected an array (numpy or cupy ndarray) or None, got str; "
@@ -355,6 +378,23 @@ def test_a_write_into_a_variable_in_between() -> None:
     y = h * 2
     rebind(h)
     with refused(GradientError, written("Mul", "input", "of shape (3,)"), x, h, y):
+        y.backward()
+
+
+def test_a_write_into_an_output_before_its_use() -> None:
+    x = Variable(np.ones(3))
+    h = F.exp(x)  # whose derivative is made from h
+    rebind(h)
+    y = h * 2
+    with refused(GradientError, written("Exp", "output", "of shape (3,)"), x, h, y):
+        y.backward()
+
+
+def test_a_write_of_another_shape() -> None:
+    x, w = Variable(np.ones(3), name="x"), Variable(np.ones(3))
+    y = x * w
+    x.data = np.ones(7)
+    with refused(GradientError, written("Mul", "input", "'x'"), x, w, y):
         y.backward()
 
 

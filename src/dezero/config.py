@@ -13,13 +13,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from dezero.errors import closest
 
 
-@dataclass(frozen=True, slots=True)
-class Switches:
+class Switches(NamedTuple):
     """One setting of every switch; immutable, so that no thread sees half of one."""
 
     enable_backprop: bool = True  # record the graph that backward() walks
@@ -28,7 +27,7 @@ class Switches:
 
 
 switches: ContextVar[Switches] = ContextVar("dezero.switches", default=Switches())  # noqa: B039
-_names = tuple(field.name for field in fields(Switches))
+_names = Switches._fields
 
 
 def _require_switch(name: str) -> None:
@@ -49,7 +48,7 @@ class _Config:
 
     def __setattr__(self, name: str, value: bool) -> None:
         _require_switch(name)
-        switches.set(replace(switches.get(), **{name: bool(value)}))
+        switches.set(switches.get()._replace(**{name: bool(value)}))
 
     def __repr__(self) -> str:
         return f"Config({switches.get()})"
@@ -74,7 +73,7 @@ def using_config(name: str, value: bool) -> Iterator[None]:
     False
     """
     _require_switch(name)
-    token = switches.set(replace(switches.get(), **{name: bool(value)}))
+    token = switches.set(switches.get()._replace(**{name: bool(value)}))
     try:
         yield
     finally:

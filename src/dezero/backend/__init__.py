@@ -13,13 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dezero.errors import missing
 
 # An ndarray of NumPy, of CuPy, or a tracer's array: anything with their protocols.
 Array = Any
-ArrayLike = npt.ArrayLike
 Shape = tuple[int, ...]
 
 

@@ -250,7 +250,8 @@ def convolve(
     xp = get_array_module(x)
     O, _, KH, KW = W.shape  # noqa: E741
     size = out_size(x.shape, (KH, KW), stride, pad)
-    y = xp.empty((len(x), *size, O), np.result_type(x, W))
+    operands = (x, W) if b is None else (x, W, b)
+    y = xp.empty((len(x), *size, O), np.result_type(*operands))
     weights = W.transpose(2, 3, 1, 0).reshape(-1, O)  # (KH * KW * C, O)
     images = channels_last(inner(x, (-pad[0], -pad[1])))
     border = max(pad[0], 0), max(pad[1], 0)

@@ -1,15 +1,14 @@
 """Files that are whole or not there, and named arrays in ``.npz`` files.
 
 An ``.npz`` is a zip of ``.npy`` members. Nothing here pickles or unpickles: a file
-from a stranger can hold wrong numbers, but no code.
+from a stranger can hold wrong numbers, but no code. (``zipfile`` is imported where it
+is used: ``import dezero`` does not wait for it.)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,7 +43,7 @@ def write_atomically(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     'whole'
     """
     path = Path(os.path.realpath(path))  # a link stays one: its target is replaced
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}.partial")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(partial, mode.replace("w", "x"), **text) as file:  # type: ignore[call-overload]
@@ -74,6 +73,8 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Array]) -> None:
         path: The name of the file; ``.npz`` is added where it lacks it.
         arrays: The arrays by name; ``/`` in a name is fine.
     """
+    import zipfile
+
     with (
         write_atomically(with_suffix(path, ".npz")) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -93,6 +94,8 @@ def load_arrays(path: PathLike) -> dict[str, np.ndarray[Any, Any]]:
         FileNotFoundError: There is no such file.
         DataError: It is not an ``.npz`` file, is damaged, or holds Python objects.
     """
+    import zipfile
+
     found = Path(path)
     if not found.exists():
         found = with_suffix(path, ".npz")

@@ -53,13 +53,22 @@ def propagate(
                     continue  # ran with another of its outputs
                 if debug:
                     _check_contents(func)
-                if func.output_specs or retain_grad:
-                    gys = _gradients_of_outputs(func, grads)
-                    if retain_grad:
-                        kept.update(_alive(func, gys))
-                    gxs = func.backward(*gys)
-                else:
-                    gxs = func.backward(grads.pop(y))
+                created = y.created
+                if y._written > created:
+                    raise _written_behind(func, y)
+                try:
+                    if func.output_specs or retain_grad:
+                        gys = _gradients_of_outputs(func, grads)
+                        if retain_grad:
+                            kept.update(_alive(func, gys))
+                        gxs = func.backward(*gys)
+                    else:
+                        gxs = func.backward(grads.pop(y))
+                except Exception:
+                    for x in func.inputs:
+                        if x._written > created:  # then that is why
+                            raise _written_behind(func, x) from None
+                    raise
                 if type(gxs) is not tuple:
                     gxs = tuple(gxs) if isinstance(gxs, list) else (gxs,)
                 inputs = func.inputs
@@ -68,7 +77,6 @@ def propagate(
                         f"{type(func).__name__}.backward: expected {len(inputs)} "
                         f"gradients, one per input, got {len(gxs)}"
                     )
-                created = y.created
                 for x, gx in zip(inputs, gxs):  # noqa: B905  (lengths just compared)
                     if x._written > created:
                         raise _written_behind(func, x)
@@ -218,8 +226,6 @@ def backward(
             + " without a creator: a leaf, or made under no_grad() or from constants "
             "alone; compute it from Variables while recording is on"
         )
-    if self._written > self.created:
-        raise _written_behind(self.creator, self)
     xp = get_array_module(self._data)
     seed = self.grad
     if seed is None or seed is self._retained:

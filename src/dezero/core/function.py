@@ -70,8 +70,11 @@ class Function:
             if not isinstance(x, Variable):
                 return self(*map(as_input, inputs))
             data = x._data
-            if type(data) is not ndarray and not self.takes_scalars:
-                data = x.data
+            if type(data) is not ndarray:
+                if data is None:
+                    raise no_data(self, x)
+                if not self.takes_scalars:
+                    data = x.data
             arrays.append(data)
             if x.requires_grad and x.generation > generation:
                 generation = x.generation
@@ -81,7 +84,7 @@ class Function:
         ys = self.forward(*arrays)
         kind = type(ys)
         if kind is not ndarray and kind is not float64:
-            if kind is tuple:
+            if isinstance(ys, tuple):
                 return self._wrap_several(inputs, arrays, ys)
             ys = checked_result(self, ys)
         y = _blank(Variable)  # its __init__, written out
@@ -111,9 +114,11 @@ class Function:
         if switch.enable_backprop and any(x.requires_grad for x in inputs):
             self.inputs = inputs
             self.outputs = [ref(y) for y in ys]
+            generation = self.generation + 1
             created = next(clock)
             for index, y in enumerate(ys):
-                y.set_creator(self)
+                y.creator = self
+                y.generation = generation
                 y.created = created
                 y.output_index = index
             if len(ys) > 1:
@@ -159,6 +164,14 @@ def wrap(array: Array) -> Variable:
     y = Variable(_nothing)
     y._data = array
     return y
+
+
+def no_data(func: Function, x: Variable) -> ValueError:
+    who = f"'{x.name}'" if x.name else repr(x)
+    return ValueError(
+        f"{type(func).__name__}: expected data in its input {who}, got None; a layer's "
+        "parameters get their shape at the first call: write model(x) first"
+    )
 
 
 def checked_result(func: Function, y: Any) -> Array:
