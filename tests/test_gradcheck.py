@@ -121,6 +121,30 @@ def test_gradient_check_says_no_and_where(
     )
 
 
+def test_of_many_elements_some_are_looked_at_and_all_along_a_direction(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calls = 0
+
+    def sin(x: Variable) -> Variable:
+        nonlocal calls
+        calls += 1
+        return F.sin(x)
+
+    x = np.linspace(-1, 1, 20_000)
+    assert gradient_check(sin, x[:2000])
+    assert calls == 1 + 2 * 1001
+
+    class FirstElementsWrong(WrongFactor):
+        def backward(self, gy: Any) -> Any:
+            factor = np.ones(gy.shape)
+            factor[:3] = 1.1
+            return gy * F.cos(self.inputs[0]) * factor
+
+    assert not gradient_check(FirstElementsWrong(), x)
+    assert "along a random direction" in capsys.readouterr().out
+
+
 def test_what_is_right_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert gradient_check(F.sin, X)
     assert gradient_check(F.matmul, X, np.ones((3, 2)))
