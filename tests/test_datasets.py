@@ -14,7 +14,8 @@ from PIL import Image
 
 import dezero
 from dezero import Dataset
-from dezero.data import download, images
+from dezero.backend import download
+from dezero.data import images
 from dezero.data.files import read_idx, read_npz, read_tar
 from dezero.datasets import (
     CIFAR10,

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import dezero
-from dezero.data import download
-from dezero.data.download import get_file, home
+from dezero.backend import download
+from dezero.backend.download import get_file, home
 from dezero.errors import DownloadError
 
 CONTENT = bytes(range(256)) * 1000
@@ -267,7 +267,7 @@ def test_home(monkeypatch):
     assert str(home()) == os.path.expanduser("~/.dezero")
 
 
-@pytest.mark.parametrize("module", ["datasets", "utils", "data.download"])
+@pytest.mark.parametrize("module", ["datasets", "utils", "backend.download"])
 def test_a_program_may_replace_get_file(module, monkeypatch):
     asked = []
 

@@ -10,14 +10,12 @@ A ``Variable`` holds an array; a ``Function`` computes and remembers its inputs;
 variable([2. 4. 6.])
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from dezero import (
     config,
     core,
-    core_simple,
-    cuda,
-    data,
-    dataloaders,
-    datasets,
     functions,
     functions_conv,
     layers,
@@ -25,8 +23,6 @@ from dezero import (
     operators,
     optimizers,
     random,
-    transforms,
-    utils,
     viz,
 )
 from dezero.core import (
@@ -40,13 +36,54 @@ from dezero.core import (
     test_mode,
     using_config,
 )
-from dezero.data import DataLoader, Dataset, SeqDataLoader
 from dezero.layers import Layer
 from dezero.models import Model
 from dezero.operators import setup_variable
 from dezero.version import __version__
 
+if TYPE_CHECKING:
+    from dezero import (
+        core_simple,
+        cuda,
+        data,
+        dataloaders,
+        datasets,
+        train,
+        transforms,
+        utils,
+    )
+    from dezero.data import DataLoader, Dataset, SeqDataLoader
+
 is_simple_core = False  # the programs of the book ask which of its engines this is
+
+# What not every program needs is imported when it is first named.
+_LATER = {
+    "DataLoader": "dezero.data",
+    "Dataset": "dezero.data",
+    "SeqDataLoader": "dezero.data",
+    "core_simple": "dezero",
+    "cuda": "dezero",
+    "data": "dezero",
+    "dataloaders": "dezero",
+    "datasets": "dezero",
+    "train": "dezero",
+    "transforms": "dezero",
+    "utils": "dezero",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'dezero' has no attribute '{name}'")
+    if _LATER[name] == "dezero":
+        return importlib.import_module(f"dezero.{name}")
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 __all__ = [
     "Config",
@@ -79,6 +116,7 @@ __all__ = [
     "random",
     "setup_variable",
     "test_mode",
+    "train",
     "transforms",
     "using_config",
     "utils",

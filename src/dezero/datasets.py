@@ -1,7 +1,7 @@
 """The book's ``dezero.datasets``."""
 
+from dezero.backend.download import cache_dir, get_file
 from dezero.data.dataset import Dataset
-from dezero.data.download import cache_dir, get_file
 from dezero.data.images import (
     CIFAR10,
     CIFAR100,

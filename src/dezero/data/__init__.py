@@ -1,7 +1,7 @@
 """Data sets, what happens to their examples, and batches of them."""
 
+from dezero.backend.download import get_file
 from dezero.data.dataset import Dataset
-from dezero.data.download import get_file
 from dezero.data.images import (
     CIFAR10,
     CIFAR100,

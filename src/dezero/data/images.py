@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.data.dataset import Dataset
-from dezero.data.download import (
+from dezero.backend.download import (
     fetch,
     find_file,
     known_checksums,
     removed_if_damaged,
 )
+from dezero.data.dataset import Dataset
 from dezero.data.files import read_idx, read_npz, read_tar
 from dezero.data.transforms import (
     Compose,

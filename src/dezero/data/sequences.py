@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dezero.backend.download import find_file, known_checksums, removed_if_damaged
 from dezero.data.dataset import Dataset
-from dezero.data.download import find_file, known_checksums, removed_if_damaged
 from dezero.data.images import FolderPath
 from dezero.data.transforms import Transform
 from dezero.errors import DataError

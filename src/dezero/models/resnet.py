@@ -6,8 +6,8 @@ from typing import Any
 
 from dezero import functions as F
 from dezero import layers as L
+from dezero.backend.download import fetch
 from dezero.core import Variable
-from dezero.data.download import fetch
 from dezero.models.model import Model
 from dezero.models.parts import PUBLISHED, average_over_image, halve
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from dezero import functions as F
 from dezero import layers as L
+from dezero.backend.download import fetch
 from dezero.core import Variable
-from dezero.data.download import fetch
 from dezero.models.model import Model
 from dezero.models.parts import PUBLISHED
 
