@@ -25,16 +25,20 @@ def pair(x: Any) -> Pair:
     """``x`` for height and width: ``3`` and ``(3, 3)`` both mean (3, 3).
 
     Raises:
-        ValueError: ``x`` has not two elements.
+        TypeError: ``x`` is neither an integer nor two of them.
 
     >>> pair(3)
     (3, 3)
     """
     if isinstance(x, (int, np.integer)):
         return int(x), int(x)
-    if isinstance(x, (tuple, list, np.ndarray)) and len(x) == 2:
-        return int(x[0]), int(x[1])
-    raise ValueError(f"pair: expected an integer or two of them, got {x!r}")
+    if isinstance(x, (tuple, list)) and len(x) == 2:
+        height, width = x
+        if isinstance(height, (int, np.integer)) and isinstance(
+            width, (int, np.integer)
+        ):
+            return int(height), int(width)
+    raise TypeError(f"pair: expected an integer or two of them, got {x!r}")
 
 
 def get_conv_outsize(input_size: int, kernel_size: int, stride: int, pad: int) -> int:
@@ -193,9 +197,9 @@ def blocks_of(images: int, size: Pair, bytes_per_window: int) -> list[Block]:
 
 
 def _even(total: int, most: int) -> int:
-    """The step of at most ``most`` that takes ``total`` in the evenest stretches."""
-    steps = -(-total // max(1, most))
-    return -(-total // max(1, steps))
+    """The step, up to ``most`` but at least 1, that cuts ``total`` most evenly."""
+    steps = max(1, -(-total // max(1, most)))
+    return max(1, -(-total // steps))
 
 
 def windows_of_blocks(
@@ -224,12 +228,11 @@ def windows_of_blocks(
     )
     buffer = xp.empty(windows.size, x.dtype)
     for images, rows in blocks:
-        top = rows.start * SH - PH  # the first row of x, where there is one
-        bottom = (rows.stop - 1) * SH + KH - PH
-        within = slice(max(top, 0), min(bottom, H))
-        part = x[images, within]
+        top, bottom = rows.start * SH - PH, (rows.stop - 1) * SH - PH + KH
+        first, last = (min(max(row, 0), H) for row in (top, bottom))  # inside x
+        part = x[images, first:last]
         padded[...] = 0
-        padded[: len(part), within.start - top : within.stop - top, PW : PW + W] = part
+        padded[: len(part), first - top : last - top, PW : PW + W] = part
         block = windows[: len(part), : rows.stop - rows.start]
         matrix = buffer[: block.size]
         matrix.reshape(block.shape)[...] = block

@@ -310,12 +310,10 @@ def checked_pair(operation: str, name: str, x: Any, least: int | None = None) ->
     """
     try:
         checked = pair(x)
-    except (TypeError, ValueError):
-        checked = None
-    if checked is None:
+    except TypeError:
         raise TypeError(
             f"{operation}: expected {name} as an integer or two of them, got {x!r}"
-        )
+        ) from None
     if least is not None and min(checked) < least:
         raise ValueError(f"{operation}: expected {name} of at least {least}, got {x}")
     return checked
