@@ -94,11 +94,13 @@ def measure(peers: list[Peer], work: str, rounds: int) -> dict[str, float]:
 
 def import_seconds(module: str, rounds: int) -> float:
     """The median of wall time to start Python and import, less starting Python."""
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="")
     times: dict[str, list[float]] = {"pass": [], f"import {module}": []}
     for _ in range(rounds):
         for code, measured in times.items():
             begin = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+            command = [sys.executable, "-c", code]
+            subprocess.run(command, check=True, cwd=ROOT, env=environment)
             measured.append(time.perf_counter() - begin)
     bare, loaded = (statistics.median(measured) for measured in times.values())
     return loaded - bare
