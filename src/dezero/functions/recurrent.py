@@ -9,6 +9,7 @@ import numpy as np
 from dezero.backend import Array
 from dezero.config import switches
 from dezero.core import Function, Variable, as_input, as_variable
+from dezero.functions.activation import Sigmoid, sigmoid
 
 
 class LSTMCell(Function):
@@ -21,36 +22,35 @@ class LSTMCell(Function):
     def forward(
         self, x: Array, h: Array, c: Array, W: Array, b: Array
     ) -> tuple[Array, Array]:
-        self.steps = _, _, _, o, _, tanh_c, new_c = _steps(x, h, c, W, b)
-        return o * tanh_c, new_c
+        self.steps = _steps(x, h, c, W, b, sigmoid=Sigmoid().forward)
+        _, _, gates, _, new_c, tanh_c = self.steps
+        return gates[:, 2 * h.shape[1] :] * tanh_c, new_c
 
     def backward(self, gh: Variable, gc: Variable) -> tuple[Variable | None, ...]:
         record = switches.get().enable_backprop
         c, W, gh, gc = (v if record else v.data for v in (*self.inputs[2:4], gh, gc))
-        xh, f, i, o, u, tanh_c, _ = _steps(*self.inputs) if record else self.steps
+        steps = _steps(*self.inputs, sigmoid=sigmoid) if record else self.steps
+        xh, H, gates, u, _, tanh_c = steps
+        f, i, o = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
         gc = gc + gh * o * (1 - tanh_c * tanh_c)
-        gf = gc * c * f * (1 - f)
-        gi = gc * u * i * (1 - i)
-        go = gh * tanh_c * o * (1 - o)
-        gu = gc * i * (1 - u * u)
-        ga = np.concatenate([gf, gi, go, gu], axis=1)
+        arrived = np.concatenate([gc * c, gc * u, gh * tanh_c, gc * i], axis=1)
+        slopes = np.concatenate([gates * (1 - gates), 1 - u * u], axis=1)
+        ga = arrived * slopes
         gxh = ga @ W.T
-        D = self.inputs[0].shape[1]
+        D = xh.shape[1] - H
         gxs = gxh[:, :D], gxh[:, D:], gc * f, xh.T @ ga, ga.sum(axis=0)
         return tuple(map(as_variable, gxs))
 
 
-def _steps(x: Any, h: Any, c: Any, W: Any, b: Any) -> tuple[Any, ...]:
+def _steps(x: Any, h: Any, c: Any, W: Any, b: Any, *, sigmoid: Any) -> tuple[Any, ...]:
     """All that is computed on the way to the new states."""
     H = h.shape[1]
     xh = np.concatenate([x, h], axis=1)
     a = xh @ W + b
-    # The sigmoid by way of tanh, which does not overflow.
-    gates = np.tanh(a[:, : 3 * H] * 0.5) * 0.5 + 0.5
-    f, i, o = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
+    gates = sigmoid(a[:, : 3 * H])
     u = np.tanh(a[:, 3 * H :])
-    new_c = f * c + i * u
-    return xh, f, i, o, u, np.tanh(new_c), new_c
+    new_c = gates[:, :H] * c + gates[:, H : 2 * H] * u
+    return xh, H, gates, u, new_c, np.tanh(new_c)
 
 
 def lstm_cell(x: Any, h: Any, c: Any, W: Any, b: Any) -> tuple[Variable, Variable]:
@@ -80,7 +80,7 @@ def lstm_cell(x: Any, h: Any, c: Any, W: Any, b: Any) -> tuple[Variable, Variabl
               [0.5]])
     """
     inputs = [as_input(v) for v in (x, h, c, W, b)]
-    shapes = [v.shape for v in inputs]
+    shapes = [v.data.shape for v in inputs]
     if len(shapes[0]) != 2 or len(shapes[1]) != 2:
         raise ValueError(
             f"lstm_cell: expected x (N, in) and h (N, H), got x {shapes[0]} and "
