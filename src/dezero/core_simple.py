@@ -9,11 +9,12 @@ who want the idea before the rest. Operators come with ``setup_variable()``.
 >>> y = x * x + 1
 >>> y.backward()
 >>> x.grad
-np.float64(4.0)
+array(4.)
 """
 
 from __future__ import annotations
 
+import copy
 import heapq
 import itertools
 from typing import Any
@@ -23,6 +24,7 @@ import numpy as np
 
 from dezero.backend import Array, as_array
 from dezero.core import Config, no_grad, using_config
+from dezero.errors import GradientError
 
 __all__ = [
     "Add",
@@ -67,7 +69,7 @@ class Variable:
                 f"Variable: expected an array or None, got {type(data).__name__}; "
                 "write Variable(np.array(x))"
             )
-        self.data = data
+        self.data: Array = data
         self.name = name
         self.grad: Array = None
         self.creator: Function | None = None
@@ -118,9 +120,17 @@ class Variable:
 
         Args:
             retain_grad: Keep ``grad`` of the Variables in between, too.
+
+        Raises:
+            GradientError: This Variable has no graph behind it.
         """
+        if self.creator is None:
+            raise GradientError(
+                "backward: expected a Variable that a Function made, got one without a "
+                "creator; compute it from Variables while recording is on"
+            )
         seed = np.ones_like(self.data) if self.grad is None else self.grad
-        grads: dict[Variable, Array] = {self: seed}
+        grads: dict[Any, Array] = {self: seed}
         heap: list[tuple[int, int, Function]] = []
         seen: set[Function] = set()
 
@@ -132,17 +142,21 @@ class Variable:
         visit(self.creator)
         while heap:
             func = heapq.heappop(heap)[2]
-            outputs = [output() for output in func.outputs]
-            gys = [None if y is None else grads.get(y) for y in outputs]
-            gxs = func.backward(*gys)
+            gys = [grads.get(output()) for output in func.outputs]
+            gxs = func.backward(
+                *(
+                    np.zeros(*spec) if gy is None else gy  # nobody used that output
+                    for gy, spec in zip(gys, func.output_specs, strict=True)
+                )
+            )
             for x, gx in zip(func.inputs, _as_tuple(gxs), strict=True):
                 grads[x] = gx if x not in grads else grads[x] + gx
                 visit(x.creator)
-        for x, gx in grads.items():
-            if x.creator is None:
-                x.grad = np.array(gx) if x.grad is None else x.grad + gx
-            elif retain_grad:
-                x.grad = np.array(gx)
+        for y, gy in grads.items():
+            if y.creator is None:
+                y.grad = np.array(gy if y.grad is None else y.grad + gy)
+            else:
+                y.grad = np.array(gy) if retain_grad else None
 
 
 class Function:
@@ -152,6 +166,8 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         """Run ``forward`` and, where recording is on, remember what was done."""
+        if self.inputs:  # used before: that call keeps its own inputs
+            self = copy.copy(self)
         variables = tuple(as_variable(x) for x in inputs)
         results = _as_tuple(self.forward(*(x.data for x in variables)))
         ys = [Variable(as_array(y)) for y in results]
@@ -162,6 +178,7 @@ class Function:
                 y.set_creator(self)
             self.inputs = variables
             self.outputs = [ref(y) for y in ys]
+            self.output_specs = [(y.shape, y.dtype) for y in ys]
         return ys if len(ys) > 1 else ys[0]
 
     def forward(self, *xs: Any) -> Any:
