@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dezero import core
 from dezero import functions as F
 from dezero.core import Variable
 
@@ -201,3 +202,11 @@ def setup_variable() -> None:
 
 
 setup_variable()
+
+# The book's programs find these in its core, too.
+for _one in (
+    *(F.Add, F.Mul, F.Neg, F.Sub, F.Div, F.Pow),
+    *(F.add, F.mul, F.neg, F.sub, F.rsub, F.div, F.rdiv, F.pow),
+    setup_variable,
+):
+    setattr(core, _one.__name__, _one)
