@@ -8,7 +8,7 @@ from dezero.backend import as_array
 from dezero.config import Config, no_grad, test_mode, using_config
 from dezero.core.backward import propagate
 from dezero.core.broadcast import BroadcastTo, SumTo, broadcast_to, sum_to
-from dezero.core.function import Function
+from dezero.core.function import Function, apply_binary
 from dezero.core.variable import Parameter, Variable, as_input, as_variable
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Parameter",
     "SumTo",
     "Variable",
+    "apply_binary",
     "as_array",
     "as_input",
     "as_variable",

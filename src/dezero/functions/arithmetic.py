@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.core import Function, Variable, as_input
+from dezero.core import Function, Variable, apply_binary, as_input
 
 
 def _misfit(operation: str, x0: Any, x1: Any, error: ValueError) -> ValueError:
@@ -47,7 +47,7 @@ def add(x0: Any, x1: Any) -> Variable:
     variable([11 12])
     """
     try:
-        return Add()(x0, x1)
+        return apply_binary(Add(), x0, x1)
     except ValueError as error:
         raise _misfit("add", x0, x1, error) from None
 
@@ -67,7 +67,7 @@ def sub(x0: Any, x1: Any) -> Variable:
     variable([-9 -8])
     """
     try:
-        return Sub()(x0, x1)
+        return apply_binary(Sub(), x0, x1)
     except ValueError as error:
         raise _misfit("sub", x0, x1, error) from None
 
@@ -99,7 +99,7 @@ def mul(x0: Any, x1: Any) -> Variable:
     variable([10 20])
     """
     try:
-        return Mul()(x0, x1)
+        return apply_binary(Mul(), x0, x1)
     except ValueError as error:
         raise _misfit("mul", x0, x1, error) from None
 
@@ -124,7 +124,7 @@ def div(x0: Any, x1: Any) -> Variable:
     variable([0.1 0.2])
     """
     try:
-        return Div()(x0, x1)
+        return apply_binary(Div(), x0, x1)
     except ValueError as error:
         raise _misfit("div", x0, x1, error) from None
 
