@@ -1,4 +1,4 @@
-"""What the examples share: a picture goes to a file, and many images make a sheet."""
+"""What the examples share: pictures read, made, and written."""
 
 from pathlib import Path
 
@@ -12,6 +12,34 @@ def save(figure, path):
     figure.savefig(path, dpi=150)
     plt.close(figure)
     print(f"written: {path}")
+
+
+def load(path, size):
+    """The picture in a file as an array (3, size, size) from 0 to 1."""
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(path).convert("RGB").resize((size, size)))
+    return pixels.transpose(2, 0, 1).astype(np.float32) / 255
+
+
+def texture(kind, size):
+    """Stripes, spots or scales in two random colors, (3, size, size): kind 0, 1 or 2."""
+    a, b = 2 * np.pi / 12 * np.mgrid[:size, :size] + np.random.rand(2, 1, 1) * 9
+    wave = [np.sin(a + b), np.sin(a) * np.sin(b), np.sin(a + 2 * np.sin(b))][kind]
+    dark, light = np.random.rand(2, 3, 1, 1) / 2
+    return (dark + (0.5 + light - dark) * (wave + 1) / 2).astype(np.float32)
+
+
+def save_row(path, **images):
+    """Draw colored images (3, H, W) from 0 to 1 side by side, their names above."""
+    figure, panels = plt.subplots(
+        1, len(images), figsize=(3 * len(images), 3.3), layout="constrained"
+    )
+    for panel, (name, image) in zip(panels, images.items(), strict=True):
+        panel.imshow(image.transpose(1, 2, 0))
+        panel.set_title(name)
+        panel.axis("off")
+    save(figure, path)
 
 
 def save_sheet(images, path, columns=10, title=""):
