@@ -5,6 +5,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from dezero.datasets import Digits
+
 
 def save(figure, path):
     """Write a figure of matplotlib; its folder is made where it is missing."""
@@ -22,8 +24,17 @@ def load(path, size):
     return pixels.transpose(2, 0, 1).astype(np.float32) / 255
 
 
+def large_digit(size):
+    """A handwritten digit, enlarged without edges, (3, size, size)."""
+    pixels = Digits().data[3, 0].astype(np.float32) / 16
+    places = np.linspace(-0.5, 7.5, size)
+    for _ in (0, 1):  # along the rows, then along the columns
+        pixels = np.stack([np.interp(places, range(8), row) for row in pixels]).T
+    return np.stack([0.2 + 0.6 * pixels] * 3).astype(np.float32)
+
+
 def texture(kind, size):
-    """Stripes, spots or scales in two random colors, (3, size, size): kind 0, 1 or 2."""
+    """Stripes, spots or scales in two random colors, (3, size, size)."""
     a, b = 2 * np.pi / 12 * np.mgrid[:size, :size] + np.random.rand(2, 1, 1) * 9
     wave = [np.sin(a + b), np.sin(a) * np.sin(b), np.sin(a + 2 * np.sin(b))][kind]
     dark, light = np.random.rand(2, 3, 1, 1) / 2

@@ -13,12 +13,11 @@ minutes in all. With ``--weights vgg16.npz`` it is VGG16 as published (490 MB, s
 import argparse
 
 import numpy as np
-from pictures import load, save_row, texture
+from pictures import large_digit, load, save_row, texture
 
 import dezero.functions as F
 import dezero.layers as L
 from dezero import Model, Parameter
-from dezero.datasets import Digits
 from dezero.models import VGG16
 from dezero.optimizers import Adam
 
@@ -35,9 +34,8 @@ size, lessons, steps = (48, 10, 10) if options.quick else (96, 200, options.step
 
 def features(convs, x):
     """What every convolution gives; the image is halved where they get more."""
-    # VGG16 takes blue, green, red, from 0 to 255, less their means.
-    mean = np.array([104, 117, 124], np.float32).reshape(3, 1, 1)
-    x = x[:, ::-1] * 255 - mean if options.weights else x - 0.5
+    if options.weights:  # VGG16 takes blue, green, red, 0 to 255, less their means
+        x = x[:, ::-1] * 255 - np.float32([[[104]], [[117]], [[124]]])
     found = []
     for conv in convs:
         if found and conv.out_channels > x.shape[1]:
@@ -54,8 +52,7 @@ def gram(x):
 
 
 def far(x, t):
-    """The squared distance, as a share of the square of t."""
-    return F.sum((x - t) ** 2) / (t**2).sum()
+    return F.sum((x - t) ** 2) / (t**2).sum()  # in units of t itself
 
 
 np.random.seed(0)
@@ -80,11 +77,7 @@ else:
 for param in model.params():
     param.requires_grad = False  # from now on, no time goes into their gradients
 
-if options.content:
-    content = load(options.content, size)
-else:
-    digit = np.float32(0.2 + 0.6 / 16 * Digits().data[3])  # (1, 8, 8)
-    content = np.kron(digit, np.ones((3, size // 8, size // 8), np.float32))
+content = load(options.content, size) if options.content else large_digit(size)
 style = load(options.style, size) if options.style else texture(2, size)
 goals = [x.data for x in features(convs, content[None])]
 grams = [gram(x).data for x in features(convs, style[None])]
