@@ -83,6 +83,20 @@ def test_reshape_refuses(shape: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [None, (3.0, 2), "32", [[2, 3]], (None,)])
+@pytest.mark.parametrize("function", [F.reshape, F.sum_to, F.broadcast_to])
+def test_what_is_no_shape(function: Any, shape: Any) -> None:
+    message = refused(lambda: function(np.zeros((2, 3)), shape), TypeError)
+    assert message == (
+        f"{function.__name__}: expected a shape, such as (2, 3), got {shape!r}"
+    )
+
+
+def test_shapes_of_one_axis_may_be_numbers() -> None:
+    assert F.sum_to(np.ones((2, 3)), 3).data.tolist() == [2, 2, 2]
+    assert F.broadcast_to(np.ones(1), np.int64(3)).data.tolist() == [1, 1, 1]
+
+
 def test_expand_dims_from_either_end() -> None:
     x = np.zeros((2, 3))
     shapes = {axis: F.expand_dims(x, axis).shape for axis in range(-3, 3)}

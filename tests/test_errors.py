@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -278,6 +279,106 @@ def test_an_argument_that_is_nothing() -> None:
     )
     with refused(TypeError, message):
         F.sin("text")
+
+
+@pytest.mark.parametrize(
+    ("argument", "kind", "message"),
+    [
+        (None, TypeError, "expected an array or a number, got None"),
+        (
+            [[1.0, 2.0], [3.0]],
+            ValueError,
+            "expected a list of numbers or of lists of one length, got lists of "
+            "several lengths",
+        ),
+        (
+            [1.0, Variable(np.array(2.0))],
+            TypeError,
+            "expected a list of numbers, got one of Variables, whose graph would be "
+            "lost; write F.concat(xs) to join them, sum(xs) to add them up",
+        ),
+    ],
+)
+def test_arguments_of_which_no_constant_can_be_made(
+    argument: Any, kind: type[Exception], message: str
+) -> None:
+    x = Variable(np.ones(3))
+    for call in (
+        lambda: F.sum(argument),
+        lambda: x + argument,
+        lambda: F.sin(argument),
+        lambda: F.matmul(x, argument),
+        lambda: dezero.layers.Linear(3)(argument),
+    ):
+        with refused(kind, f"Variable: {message}", x):
+            call()
+
+
+# -- two arguments ------------------------------------------------------------------
+
+# What each function of two arrays says of shapes that do not match, here x of shape
+# (2, 3) and y of shape (4, 5).
+BROADCAST = "expected shapes that broadcast, got (2, 3) and (4, 5)"
+REVERSED = "expected shapes that broadcast, got (4, 5) and (2, 3)"
+PRODUCT = "expected W with 3 rows to match x (2, 3), got W (4, 5)"
+SQUARED = "expected x1 of shape (2, 3) as x0 has, got (4, 5)"
+LABELS = "expected t of shape (2,) to match x (2, 3), got t (4, 5)"
+BINARY = "expected t of shape (2, 3) as the predictions have, got (4, 5)"
+IMAGES = "expected x of shape (N, C, H, W), got x (2, 3)"
+TWO = {
+    "add": f"add: {BROADCAST}",
+    "sub": f"sub: {BROADCAST}",
+    "rsub": f"sub: {REVERSED}",
+    "mul": f"mul: {BROADCAST}",
+    "div": f"div: {BROADCAST}",
+    "rdiv": f"div: {REVERSED}",
+    "mod": f"mod: {BROADCAST}",
+    "rmod": f"mod: {REVERSED}",
+    "pow": f"pow: {BROADCAST}",
+    "rpow": f"pow: {REVERSED}",
+    "matmul": f"matmul: {PRODUCT}",
+    "linear": f"linear: {PRODUCT}",
+    "linear_simple": f"matmul: {PRODUCT}",
+    "mean_squared_error": f"mean_squared_error: {SQUARED}",
+    "mean_squared_error_simple": f"mean_squared_error_simple: {SQUARED}",
+    "softmax_cross_entropy": f"softmax_cross_entropy: {LABELS}",
+    "softmax_cross_entropy_simple": f"softmax_cross_entropy_simple: {LABELS}",
+    "sigmoid_cross_entropy": f"sigmoid_cross_entropy: {BINARY}",
+    "binary_cross_entropy": f"binary_cross_entropy: {BINARY}",
+    "accuracy": "accuracy: expected y of shape (N, C, ...) and a label for each of N, "
+    "got y (2, 3) and t (4, 5)",
+    "conv2d": f"conv2d: {IMAGES}",
+    "conv2d_simple": f"conv2d_simple: {IMAGES}",
+    "deconv2d": f"deconv2d: {IMAGES}",
+}
+# Whose second argument is no array that has to fit by its shape.
+OTHER = {"broadcast_to", "sum_to", "reshape", "expand_dims", "get_item", "clip"}
+OTHER |= {"embed_id", "astype", "pooling", "pooling_simple", "average_pooling"}
+OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
+# Which take more than two arrays; their own tests look at every one of them.
+MORE = {"batch_norm", "batch_nrom", "lstm_cell"}
+
+
+def test_every_function_of_two_arguments_is_here() -> None:
+    def required(function: Any) -> int:
+        parameters = inspect.signature(function).parameters.values()
+        return sum(p.default is p.empty for p in parameters)
+
+    several = {
+        name
+        for name in F.__all__
+        if inspect.isfunction(f := getattr(F, name)) and required(f) >= 2
+    }
+    assert several == {*TWO, *OTHER, *MORE}
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_shapes_of_two_arguments_that_do_not_match(name: str) -> None:
+    x, y = Variable(np.ones((2, 3))), Variable(np.ones((4, 5), np.int64))
+    with refused(ValueError, TWO[name], x, y):
+        getattr(F, name)(x, y)
+    with refused(ValueError, TWO[name], x, y):
+        getattr(F, name)(x.data, y.data)
 
 
 # -- seeds and gradients that users set ---------------------------------------------

@@ -215,8 +215,20 @@ def test_one_element_is_a_number() -> None:
     for data in (np.array(2.0), np.array([2.0]), np.array([[2.0]])):
         x = Variable(data)
         assert float(x) == 2.0 and int(x) == 2 and x.item() == 2.0 and bool(x)
-    with pytest.raises(ValueError, match="can only convert an array of size 1"):
-        float(Variable(np.ones(2)))
+        assert f"{x:.3f}" == "2.000" and f"{x}" == str(x)
+    for convert in (float, int, Variable.item, "{:.3f}".format):
+        with pytest.raises(
+            ValueError, match=r"^item: expected one element, got shape \(2,\)$"
+        ):
+            convert(Variable(np.ones(2)))
+
+
+def test_what_has_no_axes_has_no_length() -> None:
+    for count in (len, list, max):
+        with pytest.raises(
+            TypeError, match=r"^len: expected a Variable with axes, got shape \(\)$"
+        ):
+            count(Variable(np.array(1.0)))
 
 
 def test_iteration_gives_recorded_rows() -> None:

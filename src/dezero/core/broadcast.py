@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,18 @@ def broadcasts(small: Shape, large: Shape) -> bool:
     return all(
         s in (1, n) for s, n in zip(reversed(small), reversed(large), strict=False)
     )
+
+
+def as_shape(operation: str, shape: Any) -> Shape:
+    """``shape`` as a tuple; a number is the length of one axis."""
+    try:
+        if isinstance(shape, (int, np.integer)):
+            return (index(shape),)
+        return tuple(map(index, shape))
+    except TypeError:
+        raise TypeError(
+            f"{operation}: expected a shape, such as (2, 3), got {shape!r}"
+        ) from None
 
 
 def sum_to_array(x: Array, shape: Shape) -> Array:
@@ -85,6 +98,7 @@ def sum_to(x: Any, shape: Shape) -> Variable:
         shape: A shape that broadcasts to that of ``x``.
 
     Raises:
+        TypeError: ``shape`` is no shape.
         ValueError: ``shape`` has more axes than ``x``, or as many of other lengths.
 
     >>> import numpy as np
@@ -92,7 +106,7 @@ def sum_to(x: Any, shape: Shape) -> Variable:
     variable([[5 7 9]])
     """
     x = as_input(x)
-    shape = tuple(shape)
+    shape = as_shape("sum_to", shape)
     if x.shape == shape:
         return x
     if len(shape) >= x.ndim and not broadcasts(shape, x.shape):
@@ -110,6 +124,7 @@ def broadcast_to(x: Any, shape: Shape) -> Variable:
         shape: A shape to which that of ``x`` broadcasts.
 
     Raises:
+        TypeError: ``shape`` is no shape.
         ValueError: The shape of ``x`` does not broadcast to ``shape``.
 
     >>> import numpy as np
@@ -118,7 +133,7 @@ def broadcast_to(x: Any, shape: Shape) -> Variable:
               [1 2]])
     """
     x = as_input(x)
-    shape = tuple(shape)
+    shape = as_shape("broadcast_to", shape)
     if x.shape == shape:
         return x
     if not broadcasts(x.shape, shape):

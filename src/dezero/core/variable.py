@@ -7,7 +7,7 @@ graph is in ``backward.py``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +142,10 @@ class Variable:
         return self._data
 
     def __len__(self) -> int:
-        return len(self._array("len"))
+        array = self._array("len")
+        if not array.ndim:
+            raise TypeError("len: expected a Variable with axes, got shape ()")
+        return len(array)
 
     def __repr__(self) -> str:
         kind = type(self).__name__.lower()
@@ -155,7 +158,13 @@ class Variable:
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        return self._array("item").item()
+        array = self._array("item")
+        if array.size != 1:
+            raise ValueError(f"item: expected one element, got shape {array.shape}")
+        return array.item()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -330,7 +339,9 @@ def as_input(obj: Any) -> Variable:
     time goes into the derivative by a batch of data.
 
     Raises:
-        TypeError: ``obj`` is neither a Variable, an array nor a number.
+        TypeError: ``obj`` is neither a Variable, an array nor a number, nor a list of
+            numbers.
+        ValueError: It is a list of lists of several lengths.
     """
     if isinstance(obj, Variable):
         return obj
@@ -339,9 +350,28 @@ def as_input(obj: Any) -> Variable:
         return _number(obj)
     if isinstance(obj, (float, int, complex, np.integer)):  # np.float64 is a float
         return Number(obj.item() if isinstance(obj, np.generic) else obj)
-    if isinstance(obj, (list, tuple, np.generic)):
+    if isinstance(obj, (list, tuple)):
+        obj = _array_of(obj)
+    elif isinstance(obj, np.generic):
         obj = np.asarray(obj)
+    elif obj is None:
+        raise TypeError("Variable: expected an array or a number, got None")
     return Variable(obj, requires_grad=False)
+
+
+def _array_of(numbers: Sequence[Any]) -> Array:
+    if any(isinstance(x, Variable) for x in numbers):
+        raise TypeError(
+            "Variable: expected a list of numbers, got one of Variables, whose graph "
+            "would be lost; write F.concat(xs) to join them, sum(xs) to add them up"
+        )
+    try:
+        return np.asarray(numbers)
+    except ValueError:
+        raise ValueError(
+            "Variable: expected a list of numbers or of lists of one length, got lists "
+            "of several lengths"
+        ) from None
 
 
 _floats: dict[float, Number] = {}

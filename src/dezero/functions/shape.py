@@ -10,6 +10,7 @@ import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
 from dezero.core import Function, Variable, as_input
+from dezero.core.broadcast import as_shape
 
 
 class Reshape(Function):
@@ -28,6 +29,7 @@ def reshape(x: Any, shape: int | Shape) -> Variable:
     """The elements of ``x``, in order, in another shape; one length may be -1.
 
     Raises:
+        TypeError: ``shape`` is no shape.
         ValueError: ``shape`` does not hold as many elements.
 
     >>> reshape(np.arange(6), (2, -1))
@@ -35,7 +37,7 @@ def reshape(x: Any, shape: int | Shape) -> Variable:
               [3 4 5]])
     """
     x = as_input(x)
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    shape = as_shape("reshape", shape)
     if x.shape == shape:
         return x
     known = math.prod(n for n in shape if n != -1)
