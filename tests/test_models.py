@@ -11,8 +11,8 @@ import pytest
 import dezero
 import dezero.functions as F
 import dezero.layers as L
+from dezero.backend import download
 from dezero.backend.files import save_arrays
-from dezero.data import download
 from dezero.models import (
     MLP,
     VGG16,
