@@ -13,6 +13,7 @@ import pytest
 
 import dezero.functions as F
 from dezero import Function, Parameter, Variable
+from dezero.core import propagate
 
 MEGABYTE = 2**20
 
@@ -133,6 +134,22 @@ def test_training_makes_no_garbage() -> None:
         train(params, np.ones((2, 4)))
     clear(params)
     assert gc.collect() == 0
+
+
+def test_a_gradient_that_can_be_differentiated_is_no_cycle_but_in_its_leaf() -> None:
+    """``x.grad`` holds the graph, which holds ``x``; nothing else goes in a circle."""
+    before = alive()
+    x = Variable(np.full(3, 0.5))
+    y = F.tanh(F.exp(x) * x)
+    for _ in range(3):
+        y = propagate(y, Variable(np.ones(3)), create_graph=True)[x]
+    del x, y
+    assert alive() == before
+    x = Variable(np.full(3, 0.5))
+    F.tanh(F.exp(x) * x).backward(create_graph=True)
+    x.cleargrad()
+    del x
+    assert alive() == before
 
 
 # -- the end of a graph -------------------------------------------------------------

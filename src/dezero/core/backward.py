@@ -203,7 +203,8 @@ def backward(
     Args:
         retain_grad: Keep ``grad`` of the Variables in between, too.
         create_graph: Record the computation of the gradients, so that they can be
-            differentiated again.
+            differentiated again. ``x.grad`` then holds its graph, which holds ``x``:
+            write ``x.cleargrad()`` when done, or it waits for the garbage collector.
 
     Raises:
         GradientError: This Variable has no graph behind it; a Function returned
