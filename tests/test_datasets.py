@@ -134,6 +134,8 @@ def test_wrong_data_sets():
         Pairs(target_transform="x")
     with refused(TypeError, "Dataset: expected self.data, set in prepare(), got None"):
         len(Dataset())
+    with refused(TypeError, "Dataset: expected self.data, set in prepare(), got None"):
+        Dataset()[0]
 
 
 # ---------------------------------------------------------------- spiral, sequences

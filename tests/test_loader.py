@@ -243,6 +243,18 @@ def test_pickled_in_the_middle_of_a_pass():
             "list",
         ),
         (
+            lambda: DataLoader(None, 3),
+            TypeError,
+            "DataLoader: expected a dataset with a length and examples by number, got "
+            "NoneType",
+        ),
+        (
+            lambda: SeqDataLoader(iter([(1, 2)]), 1),
+            TypeError,
+            "SeqDataLoader: expected a dataset with a length and examples by number, "
+            "got list_iterator",
+        ),
+        (
             lambda: DataLoader(Numbers(), 0),
             ValueError,
             "DataLoader: expected batch_size of at least 1, got 0",

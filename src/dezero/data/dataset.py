@@ -104,6 +104,9 @@ class Dataset:
         except IndexError:
             self._require_in_range(index)
             raise
+        except TypeError:
+            len(self)  # which says so where there are no data
+            raise
         if self.label is None:
             return x, None
         return x, select(self.label, index, self.target_transform)

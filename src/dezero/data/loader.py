@@ -64,6 +64,11 @@ class DataLoader:
         self.prefetch = self._at_least(0, "prefetch", prefetch)
         self.shuffle = shuffle
         self.drop_last = drop_last
+        if not hasattr(dataset, "__len__"):
+            raise TypeError(
+                f"{type(self).__name__}: expected a dataset with a length and examples "
+                f"by number, got {type(dataset).__name__}"
+            )
         self.data_size = len(dataset)
         if self.data_size == 0:
             raise ValueError(
