@@ -17,15 +17,26 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
-WORKS = {  # name: (what it is, steps of one measurement)
-    "chain": ("chain of 1,000 times `y = y * 0.999 + x`, forward + backward", 5),
-    "branches": ("sum of 500 branches `(x * 2).sum()`, 8 elements", 5),
-    "mlp_sgd": ("MLP 784-1000-10, sigmoid, batch 100, SGD, one step", 20),
-    "mlp_adam": ("MLP 784-512-512-10, ReLU, batch 128, Adam, one step", 20),
-    "lstm": ("LSTM, batch 30, hidden 100, BPTT over 30 steps, Adam", 5),
-    "cnn": ("CNN 32-32-pool-64-64-pool-256-10 on 64×3×32×32, momentum", 2),
-    "loader": ("DataLoader, 100 batches of 100 from 60,000×784", 1),
+
+class Work(NamedTuple):
+    text: str
+    steps: int  # of one measurement
+    warmup: int = 3
+    rounds: int = 1000  # at most
+
+
+WORKS = {
+    "chain": Work("chain of 1,000 times `y = y * 0.999 + x`, forward + backward", 5),
+    "branches": Work("sum of 500 branches `(x * 2).sum()`, 8 elements", 5),
+    "mlp_sgd": Work("MLP 784-1000-10, sigmoid, batch 100, SGD, one step", 20),
+    "mlp_adam": Work("MLP 784-512-512-10, ReLU, batch 128, Adam, one step", 20),
+    "lstm": Work("LSTM, batch 30, hidden 100, BPTT over 30 steps, Adam", 5),
+    "cnn": Work("CNN 32-32-pool-64-64-pool-256-10 on 64×3×32×32, momentum", 2),
+    "loader": Work("DataLoader, 100 batches of 100 from 60,000×784", 1),
+    "negate_1000": Work("chain of 1,000 Functions, forward + backward + freed", 20),
+    "negate_1000000": Work("the same of 1,000,000 Functions", 1, warmup=0, rounds=3),
 }
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,9 +69,9 @@ class Peer:
             )
         return line
 
-    def seconds(self, work: str, steps: int) -> float | None:
+    def seconds(self, name: str, work: Work) -> float | None:
         assert self.process.stdin is not None
-        request = {"work": work, "steps": steps}
+        request = {"work": name, "steps": work.steps, "warmup": work.warmup}
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         seconds: float | None = json.loads(self._answer())
@@ -79,13 +90,13 @@ def start(name: str, python: str, path: str | None = None) -> Peer | None:
         return None
 
 
-def measure(peers: list[Peer], work: str, rounds: int) -> dict[str, float]:
+def measure(peers: list[Peer], name: str, rounds: int) -> dict[str, float]:
     """The median seconds of one step, for each peer that has the work."""
-    steps = WORKS[work][1]
+    work = WORKS[name]
     times: dict[str, list[float]] = {}
-    for _ in range(rounds):
+    for _ in range(min(rounds, work.rounds)):
         for peer in peers:
-            seconds = peer.seconds(work, steps)
+            seconds = peer.seconds(name, work)
             if seconds is not None:
                 times.setdefault(peer.name, []).append(seconds)
             time.sleep(0.02)  # the other's BLAS threads stop spinning
@@ -125,7 +136,7 @@ def table(results: dict[str, dict[str, float]], peers: list[Peer]) -> str:
         head += [f"{peer.name} {peer.version}", "ratio"]
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for work, times in results.items():
-        cells = [WORKS[work][0], f"{times['dezero'] * 1e3:.2f} ms"]
+        cells = [WORKS[work].text, f"{times['dezero'] * 1e3:.2f} ms"]
         for peer in others:
             seconds = times.get(peer.name)
             if seconds is None:

@@ -31,6 +31,24 @@ def chain() -> Step:
     return step
 
 
+def _negations(count: int) -> Step:
+    def step() -> None:
+        y = Variable(np.array(1.0))
+        for _ in range(count):
+            y = -y
+        y.backward()
+
+    return step
+
+
+def negate_1000() -> Step:
+    return _negations(1000)
+
+
+def negate_1000000() -> Step:
+    return _negations(1000000)
+
+
 def branches() -> Step:
     def step() -> None:
         x = Variable(np.ones(8, dtype=np.float32))

@@ -21,6 +21,24 @@ def chain() -> Step:
     return step
 
 
+def _negations(count: int) -> Step:
+    def step() -> None:
+        y = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+        for _ in range(count):
+            y = -y
+        y.backward()
+
+    return step
+
+
+def negate_1000() -> Step:
+    return _negations(1000)
+
+
+def negate_1000000() -> Step:
+    return _negations(1000000)
+
+
 def branches() -> Step:
     def step() -> None:
         x = torch.ones(8, requires_grad=True)

@@ -1,7 +1,7 @@
 """One peer in a process of its own: builds works, times steps, answers in JSON.
 
-A request is a line ``{"work": name, "steps": n}``; the answer is the seconds of one
-step, the mean of ``n``, or ``null`` where the peer has no such work.
+A request is a line ``{"work": name, "steps": n, "warmup": n}``; the answer is the
+seconds of one step, the mean of ``steps``, or ``null`` where the peer has no such work.
 """
 
 import importlib
@@ -34,7 +34,7 @@ def main() -> None:
         if name not in steps:
             steps.clear()  # one work at a time: its memory goes with it
             steps[name] = getattr(works, name)()
-            for _ in range(3):  # warm up
+            for _ in range(request["warmup"]):
                 steps[name]()
         start = time.perf_counter()
         for _ in range(request["steps"]):
