@@ -6,6 +6,7 @@ import copy
 import gc
 import math
 import pickle
+import re
 import weakref
 from typing import Any
 
@@ -500,3 +501,44 @@ def test_concat_names_what_does_not_fit() -> None:
     with pytest.raises(ValueError) as caught:
         F.concat([])
     assert str(caught.value) == "concat: expected one array or more, got none"
+
+
+# -- what does not fit --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "message", "right"),
+    [
+        (
+            L.Conv2d(2, 3),
+            np.ones((5, 5)),
+            "Conv2d: expected x of shape (N, C, H, W), got x (5, 5)",
+            np.ones((1, 3, 5, 5)),
+        ),
+        (
+            L.Deconv2d(2, 3),
+            np.ones((3, 5, 5)),
+            "Deconv2d: expected x of shape (N, C, H, W), got x (3, 5, 5)",
+            np.ones((1, 2, 5, 5)),
+        ),
+        (
+            L.Linear(2),
+            np.float32(1),
+            "Linear: expected x of shape (N, in), got x ()",
+            np.ones((1, 3)),
+        ),
+        (
+            L.BatchNorm(),
+            np.ones(4),
+            "BatchNorm: expected x of shape (N, C, ...), got x (4,)",
+            np.ones((4, 3)),
+        ),
+    ],
+)
+def test_what_does_not_fit_gives_no_shape_to_parameters(
+    layer: Layer, x: Any, message: str, right: Any
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        layer(x)
+    assert next(layer.params()).data is None
+    layer(right)

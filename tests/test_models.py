@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,38 @@ def test_seeded_mlp_is_that_of_the_book() -> None:
 
 
 # -- networks for images ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Sequential([L.Linear(2)]),
+            "Sequential: expected layers, each an argument, got list",
+        ),
+        (
+            lambda: Sequential(L.Linear(2), L.LSTM),
+            "Sequential: expected layers, each an argument, got the class LSTM; "
+            "write LSTM(...)",
+        ),
+        (
+            lambda: MLP(10),
+            "MLP: expected the sizes of its layers, such as (100, 10), got 10",
+        ),
+        (
+            lambda: MLP((3, 2), activation="relu"),
+            "MLP: expected a function as activation, got str",
+        ),
+        (
+            lambda: MLP((3, 2), F.ReLU),
+            "MLP: expected a function as activation, got the class ReLU; write "
+            "ReLU(...)",
+        ),
+    ],
+)
+def test_what_is_no_model(make: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        make()
 
 
 def test_halve_takes_every_pixel() -> None:

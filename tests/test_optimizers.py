@@ -281,6 +281,20 @@ def test_setup_gives_the_optimizer_and_is_needed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "got"),
+    [([Parameter(np.ones(1))], "list"), (None, "NoneType"), (MLP, "the class MLP")],
+)
+def test_what_has_no_parameters_is_no_target(target: Any, got: str) -> None:
+    optimizer = SGD()
+    with pytest.raises(TypeError) as caught:
+        optimizer.setup(target)
+    assert str(caught.value) == (
+        f"SGD.setup: expected a model, or what has a method params(), got {got}"
+    )
+    assert optimizer.target is None
+
+
 def test_an_optimizer_of_a_user() -> None:
     class Half(Optimizer):
         def update_one(self, param: Parameter) -> None:

@@ -77,6 +77,11 @@ class Conv2d(Layer):
         """Map images ``x`` (N, in, H, W) to (N, out, OH, OW)."""
         x = as_input(x)
         if self.W.data is None:
+            if x.ndim != 4:
+                raise ValueError(
+                    f"{type(self).__name__}: expected x of shape (N, C, H, W), got x "
+                    f"{x.shape}"
+                )
             self._draw(x.shape[1], get_array_module(x))
         return self._apply(x)
 

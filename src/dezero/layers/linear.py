@@ -59,6 +59,8 @@ class Linear(Layer):
     def _prepare(self, x: Variable) -> None:
         """Draw ``W`` to take ``x``, if it was not drawn before."""
         if self.W.data is None:
+            if not x.ndim:
+                raise ValueError("Linear: expected x of shape (N, in), got x ()")
             self._draw(x.shape[-1], get_array_module(x))
 
     def forward(self, x: Any) -> Variable:

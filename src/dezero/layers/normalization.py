@@ -39,6 +39,10 @@ class BatchNorm(Layer):
         """Normalize ``x`` (N, C) or (N, C, H, W) for each of the C features."""
         x = as_input(x)
         if self.gamma.data is None:
+            if x.ndim < 2:
+                raise ValueError(
+                    f"BatchNorm: expected x of shape (N, C, ...), got x {x.shape}"
+                )
             xp = get_array_module(x)
             dtype = x.dtype if x.dtype.kind == "f" else np.float32
             for zero in (self.avg_mean, self.beta):

@@ -48,6 +48,8 @@ class Sequential(Model):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         super().__init__()
+        for layer in layers:
+            _require_callable("Sequential: expected layers, each an argument", layer)
         self.layers = list(layers)
 
     def forward(self, x: Any) -> Any:
@@ -82,6 +84,14 @@ class Sequential(Model):
                 yield name, value
 
 
+def _require_callable(expected: str, function: Any) -> None:
+    if isinstance(function, type):
+        name = function.__name__
+        raise TypeError(f"{expected}, got the class {name}; write {name}(...)")
+    if not callable(function):
+        raise TypeError(f"{expected}, got {type(function).__name__}")
+
+
 class MLP(Sequential):
     """A multilayer perceptron: Linear layers with an activation between them.
 
@@ -99,6 +109,12 @@ class MLP(Sequential):
         fc_output_sizes: Iterable[int],
         activation: Callable[[Any], Any] = F.sigmoid,
     ) -> None:
+        if not isinstance(fc_output_sizes, Iterable):
+            raise TypeError(
+                "MLP: expected the sizes of its layers, such as (100, 10), got "
+                f"{fc_output_sizes!r}"
+            )
+        _require_callable("MLP: expected a function as activation", activation)
         super().__init__(*map(L.Linear, fc_output_sizes))
         self.activation = activation
 

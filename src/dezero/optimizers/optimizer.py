@@ -50,7 +50,19 @@ class Optimizer:
         self.hooks: list[Hook] = []
 
     def setup(self: Self, target: Target) -> Self:
-        """Make ``target`` what is updated; gives the Optimizer itself."""
+        """Make ``target`` what is updated; gives the Optimizer itself.
+
+        Raises:
+            TypeError: It has no parameters to ask for.
+        """
+        if isinstance(target, type) or not hasattr(target, "params"):
+            got = type(target).__name__
+            if isinstance(target, type):
+                got = f"the class {target.__name__}"
+            raise TypeError(
+                f"{type(self).__name__}.setup: expected a model, or what has a method "
+                f"params(), got {got}"
+            )
         self.target = target
         return self
 
