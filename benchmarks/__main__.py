@@ -47,6 +47,7 @@ class Peer:
     def __init__(self, name: str, python: str, path: str | None) -> None:
         self.name = name
         environment = dict(os.environ, PYTHONPATH=path or "")
+        environment["BENCHMARK_FLOAT32"] = "1" if "float32" in name else ""
         self.process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", name],
             cwd=ROOT,
@@ -164,8 +165,10 @@ def main() -> None:
     candidates = [
         start("dezero", sys.executable, str(ROOT / "src")),
         start("torch", sys.executable),
-        start("original", options.original) if options.original else None,
     ]
+    if options.original:
+        names = ("original", "original in float32")
+        candidates += [start(name, options.original) for name in names]
     peers = [peer for peer in candidates if peer is not None]
     results = {}
     for work in options.works or WORKS:

@@ -10,7 +10,12 @@ import sys
 import time
 import warnings
 
-MODULES = {"dezero": "book", "original": "book", "torch": "pytorch"}
+MODULES = {
+    "dezero": "book",
+    "original": "book",
+    "original in float32": "book",
+    "torch": "pytorch",
+}
 
 
 def version(peer: str) -> str:
