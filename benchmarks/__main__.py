@@ -100,7 +100,7 @@ def measure(peers: list[Peer], name: str, rounds: int) -> dict[str, float]:
             seconds = peer.seconds(name, work)
             if seconds is not None:
                 times.setdefault(peer.name, []).append(seconds)
-            time.sleep(0.02)  # the other's BLAS threads stop spinning
+            time.sleep(0.25)  # its BLAS threads spin on for a while
     return {name: statistics.median(t) for name, t in times.items()}
 
 
