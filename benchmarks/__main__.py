@@ -1,8 +1,9 @@
 """``python -m benchmarks``: every work, every peer, in turn; a table of medians.
 
 Each peer lives in a process of its own, and only one computes at a time. A round
-times each peer once; a cell of the table is the median over the rounds. A ratio is
-peer's time divided by ours: above 1 we are faster.
+times each peer once; a cell of the table is the median over the rounds. A ratio is the
+peer's time divided by ours in the same round, and again the median: above 1 we are
+faster.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Work(NamedTuple):
 
 
 WORKS = {
-    "chain": Work("chain of 1,000 times `y = y * 0.999 + x`, forward + backward", 5),
-    "branches": Work("sum of 500 branches `(x * 2).sum()`, 8 elements", 5),
-    "mlp_sgd": Work("MLP 784-1000-10, sigmoid, batch 100, SGD, one step", 20),
-    "mlp_adam": Work("MLP 784-512-512-10, ReLU, batch 128, Adam, one step", 20),
-    "lstm": Work("LSTM, batch 30, hidden 100, BPTT over 30 steps, Adam", 5),
-    "cnn": Work("CNN 32-32-pool-64-64-pool-256-10 on 64×3×32×32, momentum", 2),
+    "chain": Work("chain of 1,000 times `y = y * 0.999 + x`, forward + backward", 20),
+    "branches": Work("sum of 500 branches `(x * 2).sum()`, 8 elements", 20),
+    "mlp_sgd": Work("MLP 784-1000-10, sigmoid, batch 100, SGD, one step", 100),
+    "mlp_adam": Work("MLP 784-512-512-10, ReLU, batch 128, Adam, one step", 80),
+    "lstm": Work("LSTM, batch 30, hidden 100, BPTT over 30 steps, Adam", 20),
+    "cnn": Work("CNN 32-32-pool-64-64-pool-256-10 on 64×3×32×32, momentum", 5),
     "loader": Work("DataLoader, 100 batches of 100 from 60,000×784", 1),
     "negate_1000": Work("chain of 1,000 Functions, forward + backward + freed", 20),
     "negate_1000000": Work("the same of 1,000,000 Functions", 1, warmup=0, rounds=3),
@@ -91,8 +92,8 @@ def start(name: str, python: str, path: str | None = None) -> Peer | None:
         return None
 
 
-def measure(peers: list[Peer], name: str, rounds: int) -> dict[str, float]:
-    """The median seconds of one step, for each peer that has the work."""
+def measure(peers: list[Peer], name: str, rounds: int) -> dict[str, list[float]]:
+    """The seconds of one step in every round, for each peer that has the work."""
     work = WORKS[name]
     times: dict[str, list[float]] = {}
     for _ in range(min(rounds, work.rounds)):
@@ -101,7 +102,7 @@ def measure(peers: list[Peer], name: str, rounds: int) -> dict[str, float]:
             if seconds is not None:
                 times.setdefault(peer.name, []).append(seconds)
             time.sleep(0.25)  # its BLAS threads spin on for a while
-    return {name: statistics.median(t) for name, t in times.items()}
+    return times
 
 
 def import_seconds(module: str, rounds: int) -> float:
@@ -130,21 +131,23 @@ def machine() -> str:
     return f"{cpu}, {cores or os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def table(results: dict[str, dict[str, float]], peers: list[Peer]) -> str:
+def table(results: dict[str, dict[str, list[float]]], peers: list[Peer]) -> str:
     others = [peer for peer in peers if peer.name != "dezero"]
     head = ["work", "DeZero"]
     for peer in others:
         head += [f"{peer.name} {peer.version}", "ratio"]
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for work, times in results.items():
-        cells = [WORKS[work].text, f"{times['dezero'] * 1e3:.2f} ms"]
+        ours = times["dezero"]
+        cells = [WORKS[work].text, f"{statistics.median(ours) * 1e3:.2f} ms"]
         for peer in others:
-            seconds = times.get(peer.name)
-            if seconds is None:
+            theirs = times.get(peer.name)
+            if theirs is None:
                 cells += ["", ""]
-            else:
-                ratio = seconds / times["dezero"]
-                cells += [f"{seconds * 1e3:.2f} ms", f"**{ratio:.2f}**"]
+                continue
+            ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+            cells.append(f"{statistics.median(theirs) * 1e3:.2f} ms")
+            cells.append(f"**{statistics.median(ratios):.2f}**")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -170,10 +173,10 @@ def main() -> None:
         names = ("original", "original in float32")
         candidates += [start(name, options.original) for name in names]
     peers = [peer for peer in candidates if peer is not None]
-    results = {}
+    results: dict[str, dict[str, list[float]]] = {}
     for work in options.works or WORKS:
         results[work] = measure(peers, work, options.rounds)
-        print(work, results[work], file=sys.stderr)
+        print(work, file=sys.stderr)
     print(f"{date.today()}, {machine()}; medians of {options.rounds} rounds\n")
     print(table(results, peers))
     for peer in peers:

@@ -44,7 +44,12 @@ def sum_to_array(x: Array, shape: Shape) -> Array:
 
 
 def broadcast_array(x: Array, shape: Shape) -> Array:
-    """A view of a bare array, repeated to ``shape``."""
+    """A bare array repeated to ``shape``: a view, or of one number a small array."""
+    if type(x) is np.ndarray and not x.ndim:
+        y = np.empty(shape, x.dtype)
+        if y.size <= 4096:  # filling it takes less time than making a view
+            y.fill(x)
+            return y
     if type(x) is not np.ndarray or not x.flags.forc:
         return get_array_module(x).broadcast_to(x, shape)
     # What np.broadcast_to does, several times faster.
