@@ -18,7 +18,7 @@ from dezero.errors import DataError
 Hook = Callable[[list[Parameter]], None]
 Self = TypeVar("Self", bound="Optimizer")
 
-BLOCK = 256 * 1024  # elements worked on at a time: they and the moments fit a cache
+BLOCK = 128 * 1024  # elements worked on at a time: they and the moments fit a cache
 
 
 class Target(Protocol):
