@@ -185,3 +185,11 @@ def test_embeddings_of_a_sequence() -> None:
     embed.cleargrads()
     gW.backward()
     np.testing.assert_allclose(embed.W.grad.data, 6 * counts * embed.W.data, rtol=1e-6)
+
+
+def test_data_of_no_axes_may_be_computed_and_rebound():
+    # NumPy gives a scalar for `x.data - 1`, which a new Variable refuses.
+    x = Variable(np.array(3.0))
+    x.data = x.data - 1
+    assert type(x.data) is np.ndarray
+    assert x.data == 2

@@ -106,6 +106,8 @@ class Variable:
 
     @data.setter
     def data(self, data: Array) -> None:
+        if isinstance(data, np.generic):  # x.data = x.data - ..., without axes
+            data = np.asarray(data)
         self._data = self._checked(data)
         self._written = next(clock)
 
