@@ -35,7 +35,7 @@ WORKS = {
     "mlp_adam": Work("MLP 784-512-512-10, ReLU, batch 128, Adam, one step", 80),
     "lstm": Work("LSTM, batch 30, hidden 100, BPTT over 30 steps, Adam", 20),
     "cnn": Work("CNN 32-32-pool-64-64-pool-256-10 on 64×3×32×32, momentum", 5),
-    "loader": Work("DataLoader, 100 batches of 100 from 60,000×784", 1),
+    "loader": Work("DataLoader, one pass over 60,000×784, batches of 100", 1),
     "negate_1000": Work("chain of 1,000 Functions, forward + backward + freed", 20),
     "negate_1000000": Work("the same of 1,000,000 Functions", 1, warmup=0, rounds=3),
 }

@@ -179,9 +179,7 @@ def loader() -> Step:
     batches = dezero.DataLoader(_Images(transform=transform), 100)
 
     def step() -> None:
-        for i, _ in enumerate(batches):
-            if i == 99:
-                break
-        batches.reset()
+        for _ in batches:
+            pass
 
     return step
