@@ -4,7 +4,6 @@ Each function builds a work and returns the step that is timed.
 """
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,9 @@ if not hasattr(np, "int"):
 import dezero
 import dezero.functions as F
 import dezero.layers as L
+from benchmarks.data import Step, batch, sequences
 from dezero import Model, Variable, optimizers
 from dezero.models import MLP
-
-Step = Callable[[], Any]
 
 
 def chain() -> Step:
@@ -83,19 +81,13 @@ def _training(model: Model, optimizer: Any, x: Any, t: Any) -> Step:
     return step
 
 
-def _batch(*shape: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(shape).astype(np.float32)
-    return x, rng.integers(0, 10, shape[0])
-
-
 def mlp_sgd() -> Step:
-    x, t = _batch(100, 784)
+    x, t = batch(100, 784)
     return _training(MLP((1000, 10)), optimizers.SGD(0.01), x, t)
 
 
 def mlp_adam() -> Step:
-    x, t = _batch(128, 784)
+    x, t = batch(128, 784)
     model = MLP((512, 512, 10), activation=F.relu)
     return _training(model, optimizers.Adam(0.001), x, t)
 
@@ -120,7 +112,7 @@ class CNN(Model):
 
 
 def cnn() -> Step:
-    x, t = _batch(64, 3, 32, 32)
+    x, t = batch(64, 3, 32, 32)
     return _training(CNN(), optimizers.MomentumSGD(0.01), x, t)
 
 
@@ -135,9 +127,7 @@ class BetterRNN(Model):
 
 
 def lstm() -> Step:
-    rng = np.random.default_rng(0)
-    xs = rng.standard_normal((30, 30, 1)).astype(np.float32)
-    ts = rng.standard_normal((30, 30, 1)).astype(np.float32)
+    xs, ts = sequences()
     model = BetterRNN()
     optimizer = optimizers.Adam(0.001)
     for x in xs[:2]:

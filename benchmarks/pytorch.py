@@ -1,13 +1,11 @@
 """The works as one writes them in PyTorch."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-Step = Callable[[], Any]
+from benchmarks.data import Step, batch, sequences
 
 
 def chain() -> Step:
@@ -64,16 +62,10 @@ def _training(model: nn.Module, optimizer: Any, x: Any, t: Any) -> Step:
     return step
 
 
-def _batch(*shape: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(shape).astype(np.float32)
-    return x, rng.integers(0, 10, shape[0])
-
-
 def mlp_sgd() -> Step:
     model = nn.Sequential(nn.Linear(784, 1000), nn.Sigmoid(), nn.Linear(1000, 10))
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    return _training(model, optimizer, *_batch(100, 784))
+    return _training(model, optimizer, *batch(100, 784))
 
 
 def mlp_adam() -> Step:
@@ -85,7 +77,7 @@ def mlp_adam() -> Step:
         nn.Linear(512, 10),
     )
     optimizer = torch.optim.Adam(model.parameters(), 0.001)
-    return _training(model, optimizer, *_batch(128, 784))
+    return _training(model, optimizer, *batch(128, 784))
 
 
 def cnn() -> Step:
@@ -106,14 +98,12 @@ def cnn() -> Step:
         nn.Linear(256, 10),
     )
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
-    return _training(model, optimizer, *_batch(64, 3, 32, 32))
+    return _training(model, optimizer, *batch(64, 3, 32, 32))
 
 
 def lstm() -> Step:
     """One fused LSTMCell per time step: the fastest way to say it in this form."""
-    rng = np.random.default_rng(0)
-    xs = torch.from_numpy(rng.standard_normal((30, 30, 1)).astype(np.float32))
-    ts = torch.from_numpy(rng.standard_normal((30, 30, 1)).astype(np.float32))
+    xs, ts = map(torch.from_numpy, sequences())
     cell, fc = nn.LSTMCell(1, 100), nn.Linear(100, 1)
     optimizer = torch.optim.Adam([*cell.parameters(), *fc.parameters()], 0.001)
 
