@@ -52,18 +52,9 @@ def get_array_module(x: Any) -> ModuleType:
     return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
 
 
-_array_types: tuple[type, ...] = (np.ndarray,)
-
-
-def register_array_type(cls: type) -> None:
-    """Let instances of ``cls`` be the data of Variables (the tracer's arrays are)."""
-    global _array_types
-    _array_types += (cls,)
-
-
 def is_array(x: Any) -> bool:
     """Whether ``x`` can be the data of a Variable: an ndarray of a known library."""
-    return isinstance(x, _array_types) or (
+    return isinstance(x, np.ndarray) or (
         not isinstance(x, np.generic) and get_array_module(x) is not np
     )
 
