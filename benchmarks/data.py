@@ -1,11 +1,16 @@
 """The data that every peer works on: the same numbers for all of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-Step = Callable[[], Any]  # what is timed
+
+class Program(NamedTuple):
+    """A work as a peer has built it."""
+
+    step: Callable[..., Any]  # what is timed; in training it gives the loss
+    data: tuple[Any, ...] = ()  # its arguments
 
 
 def batch(*shape: int) -> tuple[Any, Any]:
@@ -21,3 +26,14 @@ def sequences() -> tuple[Any, Any]:
     xs = rng.standard_normal((30, 30, 1)).astype(np.float32)
     ts = rng.standard_normal((30, 30, 1)).astype(np.float32)
     return xs, ts
+
+
+def points() -> tuple[Any]:
+    """128 points of 64 features."""
+    return (batch(128, 64)[0],)
+
+
+def tokens() -> tuple[Any, Any]:
+    """16 texts of 64 tokens from a vocabulary of 65, and for each token the next."""
+    ids = np.random.default_rng(0).integers(0, 65, (16, 65))
+    return ids[:, :-1].copy(), ids[:, 1:].copy()

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dezero.backend.tracing import watcher
+
 _seed: int | None = None
 _generators: dict[str, Any] = {}  # of our own, by the name of the array library
 _lock = threading.Lock()
@@ -59,4 +61,13 @@ def generator(xp: ModuleType = np) -> Any:
             return xp.random
         if xp.__name__ not in _generators:
             _generators[xp.__name__] = xp.random.RandomState(_seed)
-        return _generators[xp.__name__]
+        own = _generators[xp.__name__]
+    seen_by = watcher()
+    return own if seen_by is None else seen_by.source(own)
+
+
+def states() -> list[tuple[Any, Any]]:
+    """The generators in use with their states, for ``set_state`` to go back to."""
+    with _lock:
+        numpys = [g for name, g in _generators.items() if name == "numpy"]
+    return [(g, g.get_state()) for g in (np.random, *numpys)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dezero.backend.tracing import TracedArray
 from dezero.errors import missing
 
 # An ndarray of NumPy, of CuPy, or a tracer's array: anything with their protocols.
@@ -54,7 +55,7 @@ def get_array_module(x: Any) -> ModuleType:
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` can be the data of a Variable: an ndarray of a known library."""
-    return isinstance(x, np.ndarray) or (
+    return isinstance(x, (np.ndarray, TracedArray)) or (
         not isinstance(x, np.generic) and get_array_module(x) is not np
     )
 

@@ -6,9 +6,10 @@ graph is in ``backward.py``.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy import ndarray
@@ -389,3 +390,58 @@ def _number(obj: float) -> Number:
         if obj and len(known) < 1000:  # so are 0.0 and -0.0
             known[obj] = number
     return number
+
+
+# -- watched, while a step is traced ----------------------------------------------------
+
+
+class VariableWatcher(Protocol):
+    """Who is told of reads and writes of Variables, and may answer in their place."""
+
+    def read_data(self, x: Variable, data: Any) -> Any: ...
+    def write_data(self, x: Variable, before: Any, data: Any) -> None: ...
+    def read_grad(self, x: Variable, grad: Any) -> Any: ...
+    def write_grad(self, x: Variable, grad: Any) -> None: ...
+
+
+# The slot itself: whoever watches sets what it finds here, unseen.
+data_slot: Any = Variable.__dict__["_data"]
+
+
+@contextlib.contextmanager
+def variables_watched_by(one: VariableWatcher) -> Iterator[None]:
+    """Let ``one`` see every array and gradient that the block reads or writes.
+
+    For this time properties stand where the slot ``_data`` and the default of ``grad``
+    are: it costs nothing when nobody watches. This is how ``compile`` finds out what a
+    step depends on; nothing else should need it.
+    """
+
+    def read_data(self: Variable) -> Any:
+        return one.read_data(self, data_slot.__get__(self))
+
+    def write_data(self: Variable, data: Any) -> None:
+        try:
+            before = data_slot.__get__(self)
+        except AttributeError:  # it is just being made
+            before = _nothing_yet
+        one.write_data(self, before, data)
+        data_slot.__set__(self, data)
+
+    def read_grad(self: Variable) -> Any:
+        return one.read_grad(self, self.__dict__.get("grad"))
+
+    def write_grad(self: Variable, grad: Any) -> None:
+        one.write_grad(self, grad)
+        self.__dict__["grad"] = grad
+
+    setattr(Variable, "_data", property(read_data, write_data))  # noqa: B010
+    setattr(Variable, "grad", property(read_grad, write_grad))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(Variable, "_data", data_slot)  # noqa: B010
+        Variable.grad = None
+
+
+_nothing_yet = object()

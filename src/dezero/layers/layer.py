@@ -10,6 +10,7 @@ import numpy as np
 
 from dezero.backend import Array, get_array_module
 from dezero.backend.files import PathLike, load_arrays, save_arrays
+from dezero.backend.tracing import Stateful
 from dezero.core import Parameter
 from dezero.errors import DataError, closest
 
@@ -17,7 +18,7 @@ from dezero.errors import DataError, closest
 PartialShape = tuple[int | None, ...]
 
 
-class Layer:
+class Layer(Stateful):
     """Parameters and a function that uses them. Subclass it and write ``forward``.
 
     Its parameters are whatever Parameters are reached from its attributes at the

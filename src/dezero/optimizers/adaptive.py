@@ -6,11 +6,10 @@ that halves the time, as no call has to ask for memory.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from dezero.backend import Array
+from dezero.backend.tracing import number
 from dezero.optimizers.optimizer import ElementwiseOptimizer
 
 
@@ -39,9 +38,9 @@ class AdaGrad(ElementwiseOptimizer):
         work = gx * gx
         h += work
         np.sqrt(h, out=work)
-        work += float(self.eps)
+        work += number(self.eps)
         np.divide(gx, work, out=work)
-        work *= float(self.lr)
+        work *= number(self.lr)
         np.subtract(x, work, out=y)
 
 
@@ -70,7 +69,7 @@ class AdaDelta(ElementwiseOptimizer):
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
         msg, msdx = moments
-        rho, eps = float(self.rho), float(self.eps)
+        rho, eps = number(self.rho), number(self.eps)
         work = gx * gx
         _blend(msg, work, rho)
         np.add(msg, eps, out=work)
@@ -125,10 +124,10 @@ class Adam(ElementwiseOptimizer):
     @property
     def lr(self) -> float:
         """The step size of the last update, or of the first before there is one."""
-        t = max(self.t, 1)
+        t = np.maximum(self.t, 1)
         mean = 1 - self.beta1**t
         square = 1 - self.beta2**t
-        return float(self.alpha * math.sqrt(square) / mean)
+        return number(self.alpha * square**0.5 / mean)
 
     def update(self) -> None:
         """Update every parameter that has a gradient, each once."""
@@ -137,14 +136,14 @@ class Adam(ElementwiseOptimizer):
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
         m, v = moments
-        beta1, beta2 = float(self.beta1), float(self.beta2)
+        beta1, beta2 = number(self.beta1), number(self.beta2)
         work = gx * (1 - beta1)
         m *= beta1
         m += work
         np.multiply(gx, gx, out=work)
         _blend(v, work, beta2)
         np.sqrt(v, out=work)
-        work += float(self.eps)
+        work += number(self.eps)
         np.divide(m, work, out=work)
         work *= self.lr
         np.subtract(x, work, out=y)

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from dezero.backend import Array, get_array_module
+from dezero.backend.tracing import Stateful
 from dezero.core import Parameter
 from dezero.errors import DataError
 
@@ -27,7 +28,7 @@ class Target(Protocol):
     def params(self) -> Iterable[Parameter]: ...
 
 
-class Optimizer:
+class Optimizer(Stateful):
     """Moves parameters by their gradients. Subclass it and write ``update_one``.
 
     Attributes:
@@ -44,6 +45,8 @@ class Optimizer:
     >>> layer.b
     parameter([-0.1])
     """
+
+    numbers_vary = True  # lr above all
 
     def __init__(self) -> None:
         self.target: Target | None = None
@@ -151,7 +154,7 @@ class ElementwiseOptimizer(Optimizer):
             self.state[param] = moments
         y = x if self._made.get(param) is x else xp.empty(x.shape, x.dtype)
         arrays = (y, x, gx, *moments)
-        if x.size <= BLOCK or xp is not np:
+        if x.size <= BLOCK or not isinstance(x, np.ndarray):
             self.step(*arrays)
         else:
             arrays = tuple(array.reshape(-1) for array in arrays)

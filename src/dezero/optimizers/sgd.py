@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dezero.backend import Array
+from dezero.backend.tracing import number
 from dezero.optimizers.optimizer import ElementwiseOptimizer
 
 
@@ -22,7 +23,7 @@ class SGD(ElementwiseOptimizer):
         self.lr = lr
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
-        work = np.multiply(gx, float(self.lr))
+        work = np.multiply(gx, number(self.lr))
         np.subtract(x, work, out=y)
 
 
@@ -47,6 +48,6 @@ class MomentumSGD(ElementwiseOptimizer):
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
         (v,) = moments
-        v *= float(self.momentum)
-        v -= gx * float(self.lr)
+        v *= number(self.momentum)
+        v -= gx * number(self.lr)
         np.add(x, v, out=y)

@@ -1,0 +1,127 @@
+"""What the floors above keep ready for ``compile``: its arrays, and its eyes.
+
+``dezero.compile`` runs a step once with arrays of its own, which note every operation.
+Here is all that the rest of the house knows of that: the mark on such arrays, the
+functions that they see as one operation, and the base of everything that keeps
+something from one call to the next, whose attributes are watched meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TracedArray:
+    """The mark on the arrays with which a step is traced: they have no values yet."""
+
+    __slots__ = ()
+
+
+class Stateful:
+    """The base of what keeps something from call to call: layers, optimizers, hooks.
+
+    A compiled step reads its attributes anew at each call and writes them at its end.
+    """
+
+    # Whether its numbers are settings that a program changes between calls, such as a
+    # learning rate. If not they are part of its structure, such as a number of units,
+    # and another number means another program.
+    numbers_vary = False
+
+
+class Watcher(Protocol):
+    """Who is told of what a step reads and writes, and may answer in its place."""
+
+    def read(self, owner: Any, name: str, value: Any) -> Any: ...
+    def write(self, owner: Any, name: str, value: Any) -> None: ...
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any: ...
+    def require(self, condition: Any, error: Callable[[], Exception]) -> None: ...
+    def source(self, generator: Any) -> Any: ...
+
+
+_watcher: ContextVar[Watcher | None] = ContextVar("dezero.watcher", default=None)
+
+
+def watcher() -> Watcher | None:
+    """Who watches this thread; ``None`` unless a step is being traced."""
+    return _watcher.get()
+
+
+def is_traced(x: Any) -> bool:
+    """Whether ``x`` is an array of a step that is being traced."""
+    return isinstance(x, TracedArray)
+
+
+def number(x: Any) -> Any:
+    """``x`` as a Python number, which keeps the type of the arrays it meets."""
+    return x if isinstance(x, TracedArray) else float(x)
+
+
+def one_operation(function: F) -> F:
+    """A function of bare arrays that a tracer sees as a single operation.
+
+    For what is written with views, buffers and threads, of which a tracer could only
+    make a long list of small steps. Called without traced arrays it is as it was.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        seen_by = _watcher.get()
+        if seen_by is None or not any(map(is_traced, args)):
+            return function(*args, **kwargs)
+        return seen_by.call(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def require(condition: Any, error: Callable[[], Exception]) -> bool:
+    """Whether a check is left to the compiled step, which makes it at every call.
+
+    >>> require(np.bool_(False), lambda: ValueError('never'))   # nobody traces
+    False
+    """
+    seen_by = _watcher.get()
+    if seen_by is None or not is_traced(condition):
+        return False
+    seen_by.require(condition, error)
+    return True
+
+
+@contextlib.contextmanager
+def watched_by(one: Watcher) -> Iterator[None]:
+    """Let ``one`` see every attribute of a Stateful that the block reads or writes."""
+    token = _watcher.set(one)
+    plain_get, plain_set = object.__getattribute__, object.__setattr__
+
+    def read(self: Any, name: str) -> Any:
+        value = plain_get(self, name)
+        seen_by = _watcher.get()
+        if seen_by is None or name.startswith("__") or name not in _own(self):
+            return value
+        return seen_by.read(self, name, value)
+
+    def write(self: Any, name: str, value: Any) -> None:
+        seen_by = _watcher.get()
+        if seen_by is not None:
+            seen_by.write(self, name, value)
+        plain_set(self, name, value)
+
+    Stateful.__getattribute__ = read  # type: ignore[method-assign]
+    Stateful.__setattr__ = write  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        del Stateful.__getattribute__, Stateful.__setattr__
+        _watcher.reset(token)
+
+
+def _own(owner: Any) -> dict[str, Any]:
+    """The attributes of the object itself, unseen."""
+    own: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+    return own

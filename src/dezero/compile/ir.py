@@ -1,0 +1,299 @@
+"""The intermediate representation: a list of operations on arrays.
+
+A Node is one operation and stands for its result; a Graph lists Nodes in an order in
+which each comes after its inputs. Nothing is ever changed in place here: what a step
+writes into becomes a new Node. The set of operations is closed, ``OPERATIONS`` is its
+table: each has a kind, and says with NumPy what it means. That meaning is what the
+tracer computes with, what the interpreter runs, what generated code is compared with,
+and what is replayed where nothing better is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+Attributes = Mapping[str, Any]
+
+
+class Node:
+    """One operation, and its result.
+
+    Attributes:
+        op: A name of ``OPERATIONS``.
+        inputs: The Nodes it takes.
+        attrs: What else it needs to know.
+        shape: Of its result.
+        dtype: Of its result.
+        order: The axes of its result from the slowest in memory to the fastest.
+        place: The user's line that asked for it, ``file:line``.
+    """
+
+    __slots__ = ("attrs", "dtype", "inputs", "op", "order", "place", "shape")
+
+    def __init__(
+        self,
+        op: str,
+        inputs: Sequence[Node] = (),
+        attrs: Attributes | None = None,
+        shape: Shape = (),
+        dtype: Any = np.float32,
+        order: tuple[int, ...] | None = None,
+        place: str = "",
+    ) -> None:
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.attrs = attrs or {}
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.order = tuple(range(len(shape))) if order is None else order
+        self.place = place
+
+    @property
+    def kind(self) -> str:
+        """What sort of operation it is: see ``OPERATIONS``."""
+        return OPERATIONS[self.op].kind
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that its result takes."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def name(self) -> str:
+        """What it is called in text: of a ufunc, the name of that."""
+        ufunc = self.attrs.get("ufunc")
+        if ufunc is None:
+            return self.op
+        return str(ufunc.__name__) if self.op == "map" else f"{self.op}.{ufunc.__name__}"
+
+    def with_inputs(self, inputs: Sequence[Node]) -> Node:
+        """The same operation on other inputs."""
+        return Node(
+            self.op, inputs, self.attrs, self.shape, self.dtype, self.order, self.place
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {type_text(self)}>"
+
+
+@dataclass
+class Graph:
+    """Nodes in an order in which they can be computed, and which of them are wanted.
+
+    Attributes:
+        nodes: All of them, inputs included.
+        outputs: The results that leave it.
+    """
+
+    nodes: list[Node]
+    outputs: list[Node] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def users(self) -> dict[Node, list[Node]]:
+        """Who takes each Node, in order, as often as it does."""
+        users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for x in node.inputs:
+                users[x].append(node)
+        return users
+
+
+# -- the closed set of operations -----------------------------------------------------
+
+
+class Operation(NamedTuple):
+    """``kind`` and meaning: ``run(attrs, *arrays)`` computes it with NumPy.
+
+    Kinds: ``source`` has no inputs; ``map`` looks at each element alone, broadcasting;
+    ``reduce`` makes one element of many; ``product`` multiplies matrices; ``view``
+    sees the same memory otherwise; ``move`` puts elements elsewhere; ``call`` is any
+    other function; ``effect`` is kept even if nobody takes its result.
+    """
+
+    kind: str
+    run: Callable[..., Any]
+
+
+def apply_views(x: Any, views: Iterable[tuple[str, Attributes]]) -> Any:
+    """``x`` seen through one view after another."""
+    for op, attrs in views:
+        x = OPERATIONS[op].run(attrs, x)
+    return x
+
+
+def _put(attrs: Attributes, base: Array, value: Array) -> Array:
+    y = base.copy("K")
+    apply_views(y, attrs["views"])[...] = value
+    return y
+
+
+def fill_in(template: Any, arrays: Iterable[Any]) -> Any:
+    """A structure in which each ``Hole`` is taken by the next of ``arrays``."""
+    rest = iter(arrays)
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, Hole):
+            return next(rest)
+        if type(part) in (tuple, list):
+            return type(part)(map(filled, part))
+        if type(part) is dict:
+            return {key: filled(value) for key, value in part.items()}
+        return part
+
+    return filled(template)
+
+
+class Hole:
+    """Where an array stands in the arguments of a call or in an index."""
+
+    def __repr__(self) -> str:
+        return "_"
+
+
+def _scatter(attrs: Attributes, base: Array, value: Array, *indices: Array) -> Array:
+    y = base.copy("K")
+    y[fill_in(attrs["index"], indices)] = value
+    return y
+
+
+def _scatter_add(attrs: Attributes, base: Array, value: Array, *at: Array) -> Array:
+    y = base.copy("K")
+    np.add.at(y, fill_in(attrs["index"], at), value)
+    return y
+
+
+def _call(attrs: Attributes, *arrays: Array) -> Any:
+    args, kwargs = fill_in(attrs["arguments"], arrays)
+    return attrs["function"](*args, **kwargs)
+
+
+def _draw(attrs: Attributes) -> Any:
+    args, kwargs = attrs["arguments"]
+    return attrs["function"](*args, **kwargs)
+
+
+def _unavailable(attrs: Attributes, *arrays: Array) -> Any:
+    raise AssertionError("an input has no meaning of its own: it is given")
+
+
+OPERATIONS: dict[str, Operation] = {
+    "input": Operation("source", _unavailable),
+    "constant": Operation("source", lambda a: a["value"]),
+    "full": Operation("source", lambda a: np.full(a["shape"], a["value"], a["dtype"])),
+    "random": Operation("effect", _draw),
+    "map": Operation("map", lambda a, *xs: a["ufunc"](*xs)),
+    "where": Operation("map", lambda a, c, x, y: np.where(c, x, y)),
+    "cast": Operation("map", lambda a, x: x.astype(a["dtype"])),
+    "copy": Operation("map", lambda a, x: x.copy(a.get("order", "C"))),
+    "reduce": Operation(
+        "reduce",
+        lambda a, x: a["ufunc"].reduce(x, axis=a["axes"], keepdims=a["keepdims"]),
+    ),
+    "matmul": Operation("product", lambda a, x, y: np.matmul(x, y)),
+    "reshape": Operation("view", lambda a, x: x.reshape(a["shape"])),
+    "transpose": Operation("view", lambda a, x: x.transpose(a["axes"])),
+    "broadcast": Operation("view", lambda a, x: np.broadcast_to(x, a["shape"])),
+    "slice": Operation("view", lambda a, x: x[a["index"]]),
+    "put": Operation("move", _put),
+    "gather": Operation("move", lambda a, x, *i: x[fill_in(a["index"], i)]),
+    "scatter": Operation("move", _scatter),
+    "scatter_add": Operation("move", _scatter_add),
+    "concatenate": Operation("move", lambda a, *xs: np.concatenate(xs, a["axis"])),
+    "call": Operation("call", _call),
+    "item": Operation("view", lambda a, x: x[a["number"]]),
+    "require": Operation("effect", lambda a, x: x),
+}
+
+
+def run(node: Node, arrays: Sequence[Any]) -> Any:
+    """The result of one operation, computed with NumPy."""
+    with np.errstate(all="ignore"):
+        y = OPERATIONS[node.op].run(node.attrs, *arrays)
+    return y if isinstance(y, (tuple, list, np.ndarray)) else np.asarray(y)
+
+
+def memory_order(x: Any) -> tuple[int, ...]:
+    """The axes of an array from the slowest in memory to the fastest."""
+    if not isinstance(x, np.ndarray) or x.flags.c_contiguous:
+        return tuple(range(getattr(x, "ndim", 0)))
+    strides = x.strides
+    return tuple(sorted(range(x.ndim), key=lambda i: (-abs(strides[i]), i)))
+
+
+def interpret(graph: Graph, given: Mapping[Node, Any]) -> dict[Node, Any]:
+    """Every result, computed one after the other with NumPy: the oracle.
+
+    Args:
+        given: The arrays of the inputs.
+    """
+    results = dict(given)
+    for node in graph.nodes:
+        if node not in results:
+            results[node] = run(node, [results[x] for x in node.inputs])
+    return results
+
+
+# -- text ---------------------------------------------------------------------------
+
+
+def type_text(node: Node) -> str:
+    """Type and shape, such as ``f32[100,10]``."""
+    kind = {"f": "f", "i": "i", "u": "u", "c": "c", "b": "bool"}.get(node.dtype.kind)
+    size = "" if kind == "bool" else str(node.dtype.itemsize * 8)
+    base = f"{kind}{size}" if kind else str(node.dtype)
+    text = f"{base}[{','.join(map(str, node.shape))}]"
+    if node.order != tuple(range(len(node.shape))):
+        text += "{" + ",".join(map(str, node.order)) + "}"
+    return text
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, slice):
+        parts = ["" if p is None else str(p) for p in (value.start, value.stop)]
+        step = "" if value.step in (None, 1) else f":{value.step}"
+        return ":".join(parts) + step
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype}{list(value.shape)}>"
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(map(_value_text, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}={_value_text(v)}" for k, v in value.items())
+    if callable(value):
+        return str(getattr(value, "__name__", type(value).__name__))
+    return str(value)
+
+
+_UNSAID = {"ufunc", "dtype", "shape", "error", "value_of"}  # said elsewhere in a line
+
+
+def line_of(node: Node, names: Mapping[Node, str]) -> str:
+    """One line of text: ``%3: f32[2,3] = add %1, %2``."""
+    said = [
+        f"{key}={_value_text(value)}"
+        for key, value in node.attrs.items()
+        if key not in _UNSAID
+    ]
+    operands = ", ".join([*(names[x] for x in node.inputs), *said])
+    return f"{names[node]}: {type_text(node)} = {node.name} {operands}".rstrip()
+
+
+def text_of(graph: Graph) -> str:
+    """The whole graph, one Node a line, numbered in order."""
+    names = {node: f"%{i}" for i, node in enumerate(graph.nodes)}
+    lines = [line_of(node, names) for node in graph.nodes]
+    lines.append("return " + ", ".join(names[node] for node in graph.outputs))
+    return "\n".join(lines)

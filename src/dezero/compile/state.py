@@ -1,0 +1,527 @@
+"""What a step finds when it starts, and what it leaves behind.
+
+Between two calls a program's state lives in Variables, and in the attributes of its
+layers and optimizers. While a step is traced, the Recorder sees each of them when it
+is first read or written: what is read first is an input of the compiled step, found
+again at every call by its Place; what is different at the end is an output.
+
+Nothing here knows of Variables but by their attributes; ``api.py`` brings the two
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dezero.backend.tracing import TracedArray
+from dezero.compile.errors import CompileError
+from dezero.compile.ir import Array, Node
+from dezero.compile.trace import (
+    Creation,
+    Drawing,
+    Trace,
+    Tracer,
+    fingerprint,
+    users_place,
+)
+
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+DEEPEST = 3  # lists in dicts in lists: where arrays are looked for
+
+
+class Unsettled(Exception):  # noqa: N818  (it is no error: the step runs eagerly once)
+    """The step makes something for the first time: weights, moments, a hidden state.
+
+    Its next call will do something else, and that is what is worth compiling.
+    """
+
+
+# -- places ---------------------------------------------------------------------------
+
+
+class Owner(NamedTuple):
+    """An object of the program: itself, or whatever is given as this argument."""
+
+    object: Any
+    argument: int | None = None
+
+    def now(self, leaves: list[Any]) -> Any:
+        return self.object if self.argument is None else leaves[self.argument]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where an array or number is found at each call, and put back.
+
+    ``kind``: ``argument`` (an array that is an argument), ``data`` (of a Variable),
+    ``attribute``, ``item`` (of a list or dict), ``data of attribute`` (of whatever
+    Variable the attribute holds), ``array`` (the bare array itself).
+    """
+
+    kind: str
+    owner: Owner
+    name: Any = None
+    path: tuple[Any, ...] = ()
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal places: objects count as themselves, not by their values."""
+        name = id(self.name) if self.kind == "item" else self.name
+        return self.kind, id(self.owner.object), name, self.path
+
+    def get(self, leaves: list[Any]) -> Any:
+        owner = self.owner.now(leaves)
+        if self.kind == "data":
+            return owner.data
+        if self.kind in ("attribute", "data of attribute"):
+            value = owner.__dict__.get(self.name)
+            for key in self.path:
+                value = value[key]
+            return value if self.kind == "attribute" else value.data
+        if self.kind == "item":
+            return owner[self.name]
+        return owner
+
+    def set(self, leaves: list[Any], value: Any) -> None:
+        owner = self.owner.now(leaves)
+        if self.kind == "data":
+            owner.data = value
+        elif self.kind == "attribute":
+            setattr(owner, self.name, value)
+        elif self.kind == "item":
+            owner[self.name] = value
+        else:
+            np.copyto(owner, value)
+
+    def __str__(self) -> str:
+        name = getattr(self.owner.object, "name", None)
+        kind = type(self.owner.object).__name__
+        if self.kind == "argument":
+            return f"argument {self.owner.argument}"
+        if self.kind == "array":
+            return f"a bare array of shape {self.owner.object.shape}"
+        if self.kind == "item":
+            return f"[{self.name!r}] of a {kind}"
+        who = f"{kind} {name}" if name else kind
+        return who if self.kind == "data" else f"{who}.{self.name}"
+
+
+class Cell(NamedTuple):
+    """An input of the step: its Node, and where it is found."""
+
+    node: Node
+    place: Place
+    tracer: Tracer
+    array: Array
+
+
+class Guard(NamedTuple):
+    """An attribute that decided something while the step was traced.
+
+    The compiled step is right only for a program in which it is still the same.
+    """
+
+    owner: Owner
+    name: str
+    value: Any
+    like: bool  # a Variable of the same shape will do
+
+    def holds(self, leaves: list[Any]) -> bool:
+        now = self.owner.now(leaves).__dict__.get(self.name, MISSING)
+        if now is self.value:
+            return True
+        if self.like:
+            return _similar(now, self.value)
+        return type(now) is type(self.value) and _is_simple(now) and now == self.value
+
+    def __str__(self) -> str:
+        return f"{type(self.owner.object).__name__}.{self.name} was {self.value!r}"
+
+
+class Effect(NamedTuple):
+    """What the step leaves in a place: an array, a number, a Variable, or a structure.
+
+    ``value`` has a Leaf for each of its arrays.
+    """
+
+    place: Place
+    value: Any
+
+
+class Leaf(NamedTuple):
+    """An output of the step, as it is handed to the program."""
+
+    node: Node
+    kind: str  # 'array', 'number', 'variable'
+    name: str | None = None
+    requires_grad: bool = False
+
+
+def _is_simple(x: Any) -> bool:
+    if isinstance(x, tuple):
+        return all(map(_is_simple, x))
+    return x is None or isinstance(x, (bool, int, float, str, np.dtype, type))
+
+
+def _is_variable(x: Any) -> bool:
+    return hasattr(x, "creator") and hasattr(type(x), "backward")
+
+
+def _similar(a: Any, b: Any) -> bool:
+    """Whether two structures hold Variables of the same shapes at the same places."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(_similar, a, b))
+    if _is_variable(a):
+        x, y = a.data, b.data
+        if x is None or y is None:
+            return x is y
+        return (
+            x.shape == y.shape
+            and x.dtype == y.dtype
+            and a.requires_grad == b.requires_grad
+        )
+    return a is b or (_is_simple(a) and bool(a == b))
+
+
+# -- the recorder -----------------------------------------------------------------------
+
+
+class _Attribute:
+    """An attribute that the step touched."""
+
+    def __init__(self, owner: Any, name: str, before: Any, read_first: bool) -> None:
+        self.owner = owner
+        self.name = name
+        self.before = before
+        self.read_first = read_first
+        self.lifted = False  # stood for by a Tracer, or holds Tracers meanwhile
+
+    def now(self) -> Any:
+        return self.owner.__dict__.get(self.name, MISSING)
+
+
+class Recorder:
+    """Sees what a step reads and writes, and puts all back as it was.
+
+    Args:
+        trace: Where its operations are noted.
+        data_slot: The slot behind ``data`` of Variables, unwatched.
+        ignored: The array with which a Variable is made before it gets its own.
+    """
+
+    def __init__(self, trace: Trace, data_slot: Any, ignored: Array) -> None:
+        self.trace = trace
+        self.creation = Creation(trace)
+        self.data_slot = data_slot
+        self.ignored = ignored
+        self.cells: dict[int, Cell] = {}  # by the id of the array, which they hold
+        self.numbers: list[Cell] = []
+        self.variables: dict[int, tuple[Any, Any]] = {}  # with the data they had
+        self.attributes: dict[tuple[int, str], _Attribute] = {}
+        self.containers: dict[int, tuple[Any, Any]] = {}  # with a copy
+        self.places: list[Place] = []  # that hold a Tracer meanwhile
+        self.requirements: list[tuple[Node, Callable[[], Exception]]] = []
+        self.arguments: dict[int, int] = {}  # ids of Variables given as arguments
+        self._marks: dict[int, int] = {}
+
+    def owner(self, x: Any) -> Owner:
+        return Owner(x, self.arguments.get(id(x)))
+
+    # -- inputs -------------------------------------------------------------------------
+
+    def lift(self, array: Array, place: Place) -> Tracer:
+        """The Tracer that stands for an array of the program, found at ``place``."""
+        cell = self.cells.get(id(array))
+        if cell is None:
+            tracer = self.trace.given(array)
+            cell = Cell(tracer.node, place, tracer, array)
+            self.cells[id(array)] = cell
+            self._marks[id(array)] = fingerprint(array)
+        self.places.append(place)
+        return cell.tracer
+
+    def read_data(self, x: Any, data: Any) -> Any:
+        if not self.trace.noting or data is self.ignored:
+            return data
+        if isinstance(data, np.generic):
+            data = np.asarray(data)
+        if isinstance(data, np.ndarray):
+            self.variables.setdefault(id(x), (x, data))
+            tracer = self.lift(data, Place("data", self.owner(x)))
+            self.data_slot.__set__(x, tracer)
+            return tracer
+        return data
+
+    def write_data(self, x: Any, before: Any, data: Any) -> None:
+        if not self.trace.noting or before is self.ignored:
+            return
+        if before is None and data is not None:
+            self.variables.setdefault(id(x), (x, None))
+            raise Unsettled(f"{type(x).__name__} gets its first data")
+        if isinstance(before, np.ndarray):
+            self.variables.setdefault(id(x), (x, before))
+            self.lift(before, Place("data", self.owner(x)))
+
+    def _is_new(self, x: Any) -> bool:
+        """Whether a Variable was made by the step itself."""
+        return id(x) not in self.variables and not isinstance(
+            self.data_slot.__get__(x), np.ndarray
+        )
+
+    def read_grad(self, x: Any, grad: Any) -> Any:
+        if not self.trace.noting or self._is_new(x):
+            return grad
+        return self.read(x, "grad", grad)
+
+    def write_grad(self, x: Any, grad: Any) -> None:
+        if self.trace.noting and not self._is_new(x):
+            self.write(x, "grad", grad)
+
+    def read(self, owner: Any, name: str, value: Any) -> Any:
+        """An attribute of something that keeps state is read."""
+        key = id(owner), name
+        if key in self.attributes or not self.trace.noting:
+            return value
+        seen = self.attributes[key] = _Attribute(owner, name, value, True)
+        lifted = self._lifted(owner, name, value)
+        if lifted is not value:
+            seen.lifted = True
+            owner.__dict__[name] = lifted
+        return lifted
+
+    def write(self, owner: Any, name: str, value: Any) -> None:
+        """An attribute of something that keeps state is set."""
+        key = id(owner), name
+        if key not in self.attributes and self.trace.noting:
+            before = owner.__dict__.get(name, MISSING)
+            self.attributes[key] = _Attribute(owner, name, before, False)
+
+    def _lifted(self, owner: Any, name: str, value: Any) -> Any:
+        place = Place("attribute", self.owner(owner), name)
+        varies = getattr(type(owner), "numbers_vary", False)
+        if varies and isinstance(value, (int, float)) and not isinstance(value, bool):
+            array = np.asarray(value, np.int64 if isinstance(value, int) else float)
+            tracer = self.trace.given(array, weak=True)
+            self.numbers.append(Cell(tracer.node, place, tracer, array))
+            return tracer
+        if isinstance(value, np.ndarray):
+            return self.lift(value, place)
+        if isinstance(value, (dict, list)):
+            self._lift_items(value, 1)
+        return value
+
+    def _lift_items(self, container: Any, depth: int) -> None:
+        if id(container) in self.containers or depth > DEEPEST:
+            return
+        items = list(
+            container.items() if isinstance(container, dict) else enumerate(container)
+        )
+        self.containers[id(container)] = container, container.copy()
+        for key, value in items:
+            if isinstance(value, np.ndarray):
+                place = Place("item", Owner(container), key)
+                container[key] = self.lift(value, place)
+            elif isinstance(value, (dict, list)):
+                self._lift_items(value, depth + 1)
+
+    # -- what the floors below ask of whoever watches -------------------------------------
+
+    def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        return self.trace.call(function, args, kwargs)
+
+    def source(self, generator: Any) -> Any:
+        return Drawing(self.creation, generator)
+
+    def require(self, condition: Any, error: Callable[[], Exception]) -> None:
+        checked = self.trace.emit("require", [condition], {"error": error})
+        self.requirements.append((checked.node, error))
+
+    # -- the end ----------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Put every Variable, attribute and container back as it was."""
+        self.trace.alive = False
+        for x, data in self.variables.values():
+            self.data_slot.__set__(x, data)
+        for seen in self.attributes.values():
+            if seen.before is MISSING:
+                seen.owner.__dict__.pop(seen.name, None)
+            else:
+                seen.owner.__dict__[seen.name] = seen.before
+        for container, copy in self.containers.values():
+            container.clear()
+            container.update(copy) if isinstance(container, dict) else container.extend(
+                copy
+            )
+
+    def check_untouched(self) -> None:
+        """See that no bare array was written where the trace could not hear of it."""
+        arrays = [(c.array, self._marks[i], c.place) for i, c in self.cells.items()]
+        arrays += [
+            (x, mark, Place("array", Owner(x))) for x, mark, _ in self.trace.bare
+        ]
+        for array, mark, place in arrays:
+            if fingerprint(array) != mark:
+                raise CompileError(
+                    f"compile: expected the arrays of the step to be written through "
+                    f"NumPy's functions of traced arrays, got {place} (shape "
+                    f"{array.shape}) written behind them",
+                    write="xp = dezero.cuda.get_array_module(x) and xp.zeros_like(x) "
+                    "for arrays of the step's own, or keep state in a Variable",
+                )
+
+    def effects(self, final: bool) -> list[Effect]:
+        """What is different at the end from the beginning, found before ``restore``.
+
+        Args:
+            final: Take things that are there for the first time as they are.
+
+        Raises:
+            Unsettled: Something is there for the first time.
+        """
+        found = [*self._written(), *self._attributes_set(final)]
+        for array, _, tracer in self.trace.bare:
+            if tracer.storage.version:
+                place = Place("array", Owner(array))
+                found.append(Effect(place, Leaf(tracer.node, "array")))
+        return found
+
+    def _written(self) -> Iterator[Effect]:
+        """Arrays that were written or replaced, in Variables and containers."""
+        for container, copy in self.containers.values():
+            if len(container) != len(copy) or (
+                isinstance(container, dict) and container.keys() != copy.keys()
+            ):
+                raise Unsettled("a container of state grows")
+        for place in {place.key: place for place in self.places}.values():
+            if place.kind == "data":
+                now = self.data_slot.__get__(place.owner.object)
+            elif place.kind == "item":
+                now = place.owner.object[place.name]
+            else:
+                continue  # attributes are looked at one by one
+            before = self._cell_at(place)
+            if isinstance(now, Tracer) and now.node is not before:
+                yield Effect(place, Leaf(now.node, "array"))
+            elif isinstance(now, np.ndarray) and place.kind == "data":
+                yield Effect(place, Leaf(self.trace.constant(now).node, "array"))
+
+    def _cell_at(self, place: Place) -> Node | None:
+        """The input that was at a place, which others may share with it."""
+        if place.kind == "data":
+            before = self.variables[id(place.owner.object)][1]
+        else:
+            before = self.containers[id(place.owner.object)][1][place.name]
+        cell = self.cells.get(id(before))
+        return cell.node if cell else None
+
+    def _attributes_set(self, final: bool) -> Iterator[Effect]:
+        for seen in self.attributes.values():
+            now, place = seen.now(), Place("attribute", self.owner(seen.owner), seen.name)
+            if now is seen.before or now is MISSING:
+                continue
+            value = self._leaves(now)
+            if seen.lifted:
+                before = self._input_of(place)
+                if isinstance(value, Leaf) and value.node is before:
+                    continue
+            elif seen.read_first and not final and not _same_kind(seen.before, now):
+                raise Unsettled(f"{type(seen.owner).__name__}.{seen.name} is new")
+            yield Effect(place, value)
+
+    def _input_of(self, place: Place) -> Node | None:
+        cells = [*self.numbers, *self.cells.values()]
+        return next((c.node for c in cells if c.place.key == place.key), None)
+
+    def _leaves(self, value: Any) -> Any:
+        """A structure with Leaves for its arrays."""
+        if isinstance(value, Tracer):
+            return Leaf(value.node, "number" if value.weak else "array")
+        if _is_variable(value):
+            data = self.data_slot.__get__(value)
+            if isinstance(data, Tracer) and id(value) not in self.variables:
+                return Leaf(data.node, "variable", value.name, value.requires_grad)
+            return value
+        if type(value) in (tuple, list):
+            return type(value)(map(self._leaves, value))
+        if type(value) is dict:
+            return {key: self._leaves(part) for key, part in value.items()}
+        return value
+
+    def result(self, value: Any) -> Any:
+        """What the step returns, with Leaves for its arrays."""
+        if _is_variable(value):
+            data = self.data_slot.__get__(value)
+            if isinstance(data, TracedArray) and id(value) in self.variables:
+                return value  # a Variable of the program: returned as it is
+        if type(value) in (tuple, list):
+            return type(value)(map(self.result, value))
+        if type(value) is dict:
+            return {key: self.result(part) for key, part in value.items()}
+        return self._leaves(value)
+
+    def guards(self) -> list[Guard]:
+        """The attributes that decided something."""
+        found = []
+        for seen in self.attributes.values():
+            if seen.lifted or not seen.read_first or callable(seen.before):
+                continue
+            replaced = seen.now() is not seen.before
+            owner = self.owner(seen.owner)
+            found.append(Guard(owner, seen.name, seen.before, replaced))
+        return found
+
+    def inputs(self) -> list[Cell]:
+        """The inputs, each with the place where a next call finds it."""
+        carried: dict[int, Place] = {}
+        for seen in self.attributes.values():
+            if seen.read_first and not seen.lifted and seen.now() is not seen.before:
+                owner = self.owner(seen.owner)
+                for x, path in _variables_in(seen.before):
+                    place = Place("data of attribute", owner, seen.name, path)
+                    carried[id(x)] = place
+        cells = list(self.numbers)
+        for cell in self.cells.values():
+            place = cell.place
+            if place.kind == "data":
+                place = carried.get(id(place.owner.object), place)
+            cells.append(cell._replace(place=place))
+        return cells
+
+
+def _variables_in(
+    value: Any, path: tuple[Any, ...] = ()
+) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    if _is_variable(value):
+        yield value, path
+    elif isinstance(value, (tuple, list)):
+        for i, part in enumerate(value):
+            yield from _variables_in(part, (*path, i))
+
+
+def _same_kind(before: Any, now: Any) -> bool:
+    """Whether the next call finds what this one found, as far as kinds go."""
+    if type(before) is not type(now):
+        return False
+    if isinstance(now, (tuple, list)):
+        return len(before) == len(now) and all(map(_same_kind, before, now))
+    return not _is_simple(now) or bool(before == now)
+
+
+__all__ = [
+    "Cell",
+    "Effect",
+    "Guard",
+    "Leaf",
+    "Owner",
+    "Place",
+    "Recorder",
+    "Unsettled",
+    "users_place",
+]
