@@ -12,8 +12,18 @@ import numpy as np
 
 from dezero import random
 from dezero.backend.tracing import watched_by
-from dezero.compile.program import Program
-from dezero.compile.state import Leaf, Owner, Place, Recorder, Unsettled
+from dezero.compile.ir import Graph
+from dezero.compile.passes import PASSES
+from dezero.compile.program import Program, leaves_of, with_nodes
+from dezero.compile.state import (
+    Cell,
+    Effect,
+    Guard,
+    Owner,
+    Place,
+    Recorder,
+    Unsettled,
+)
 from dezero.compile.trace import Trace
 from dezero.config import switches
 from dezero.core.function import _nothing
@@ -115,7 +125,28 @@ class CompiledStep:
                 for generator, state in states:
                     generator.set_state(state)
             recorder.check_untouched()
-            return Program(trace.graph, inputs, effects, guards, returned, Variable)
+            return _program(trace.graph, inputs, effects, guards, returned)
+
+
+def _program(
+    graph: Graph,
+    inputs: list[Cell],
+    effects: list[Effect],
+    guards: list[Guard],
+    returned: Any,
+) -> Program:
+    """What was traced, through all passes, as a program."""
+    structure = [[effect.value for effect in effects], returned]
+    graph.outputs = [leaf.node for leaf in leaves_of(structure)]
+    traced = graph
+    for one in PASSES:
+        graph = one(graph)
+    values, returned = with_nodes(structure, iter(graph.outputs))
+    effects = [
+        effect._replace(value=value)
+        for effect, value in zip(effects, values, strict=True)
+    ]
+    return Program(graph, traced, inputs, effects, guards, returned, Variable)
 
 
 def _signature(structure: Any, leaves: list[Any]) -> Any:
@@ -172,4 +203,4 @@ def compile(function: Any = None, *, check: bool | int = False) -> Any:
     return CompiledStep(function, int(check))
 
 
-__all__ = ["CompiledStep", "Leaf", "compile"]
+__all__ = ["CompiledStep", "compile"]

@@ -1,30 +1,776 @@
+"""Programs: a Graph as a flat list of bound calls, and its replay.
+
+Everything that does not change from call to call is settled here: which operations run
+in one kernel, where each result lies in memory and when that memory serves another, and
+the calls themselves with their arguments. What is left at each call: to fetch the
+inputs, to go through the list, to hand out what the step leaves behind.
+"""
+
 from __future__ import annotations
-from typing import Any
+
+import math
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
-from dezero.compile.ir import Graph, interpret, Node
-from dezero.compile.state import Cell, Effect, Guard, Leaf
+
+from dezero.compile import llvm
+from dezero.compile.errors import CompileError, NonFiniteError
+from dezero.compile.fusion import Fusion, Group, base
+from dezero.compile.ir import (
+    Array,
+    Graph,
+    Node,
+    apply_views,
+    fill_in,
+    interpret,
+    line_of,
+)
+from dezero.compile.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
+from dezero.compile.state import Cell, Effect, Guard, Leaf, Place
+
+# So many bytes a kernel must move before a second thread pays for itself.
+PARALLEL_BYTES = 256 * 1024
+PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
+
+_homes: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
+
+
+class Step(NamedTuple):
+    """One call of the list."""
+
+    nodes: list[Node]  # what it computes
+    call: Callable[[], Any] | None  # of NumPy; None: a kernel
+    kernel: int = -1  # its number
+
+
+class Span(NamedTuple):
+    """A block of the arena for as long as a result is needed."""
+
+    first: int
+    last: int
+    size: int
+
+
+def dense(node: Node, buffer: Any = None, offset: int = 0) -> Array:
+    """An array for a Node, without gaps, in its order of axes."""
+    order = node.order
+    shape = tuple(node.shape[i] for i in order)
+    if buffer is None:
+        x: Array = np.empty(shape, node.dtype)
+    else:
+        x = np.ndarray(shape, node.dtype, buffer, offset)
+    back = [0] * len(order)
+    for i, axis in enumerate(order):
+        back[axis] = i
+    return x.transpose(back)
+
+
+def is_dense(x: Array, node: Node) -> bool:
+    """Whether an array lies in memory as ``dense`` would lay it."""
+    if not x.flags.aligned or x.dtype != node.dtype:
+        return False
+    plain = node.order == tuple(range(len(node.shape)))
+    return x.flags.c_contiguous if plain else x.strides == dense(node).strides
 
 
 class Program:
-    def __init__(self, graph, inputs, effects, guards, returned, variable):
-        self.graph, self.inputs, self.effects = graph, inputs, effects
-        self.guards, self.returned, self.variable = guards, returned, variable
+    """A compiled step for one signature.
 
-    def admits(self, leaves):
-        return all(g.holds(leaves) for g in self.guards)
+    Args:
+        graph: What the step computes, after the passes; its outputs are the Leaves of
+            ``effects`` and ``returned``, in order.
+        traced: The same before the passes, for messages.
+        inputs: Where it starts from.
+        effects: What it leaves behind.
+        guards: What must be as it was when it was traced.
+        returned: What it returns.
+        variable: Makes a Variable of an array.
+    """
 
-    def __call__(self, leaves):
-        given = {c.node: np.asarray(c.place.get(leaves)) for c in self.inputs}
+    def __init__(
+        self,
+        graph: Graph,
+        traced: Graph,
+        inputs: Sequence[Cell],
+        effects: Sequence[Effect],
+        guards: Sequence[Guard],
+        returned: Any,
+        variable: Callable[..., Any],
+    ) -> None:
+        self.graph = graph
+        self.traced = traced
+        self.guards = guards
+        self.effects = list(effects)
+        self.returned = returned
+        self._variable = variable
+        used = {x for node in graph.nodes for x in node.inputs} | set(graph.outputs)
+        self.inputs = [cell for cell in inputs if cell.node in used]
+        self.native = llvm.native()
+        self.losses = [
+            leaf.node
+            for leaf in leaves_of(returned)
+            if leaf.node.size == 1 and leaf.node.dtype.kind == "f"
+        ]
+        self._plan()
+
+    def admits(self, leaves: list[Any]) -> bool:
+        """Whether all that decided something while tracing is still the same."""
+        return all(guard.holds(leaves) for guard in self.guards)
+
+    # -- the plan -------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        self.homes: dict[Node, Array] = {}
+        self.why_numpy: dict[Node, str] = {}
+        self.fusion = Fusion(self.graph, self._kernel_knows)
+        self._find_homes()
+        self.kernels: list[Kernel] = []
+        groups = self._written_kernels()
+        if self.native is not None:
+            self.native.compile(self.kernels)
+        self._assign_memory(groups)
+        self._bind(groups)
+
+    def _kernel_knows(self, node: Node) -> bool:
+        if self.native is None:
+            self.why_numpy[node] = llvm.reason_without()
+            return False
+        if knows(node):
+            return True
+        self.why_numpy[node] = f"kernels do not know {node.name} of {node.dtype}"
+        return False
+
+    def _find_homes(self) -> None:
+        """Which state can be written where it is, as soon as nobody needs the old."""
+        self.in_place: dict[Node, Node] = {}  # new state: old state
+        self.state: dict[Node, list[Place]] = {}  # old state: where it is kept
+        cells = {cell.node: cell for cell in self.inputs}
+        readers: dict[Node, list[Group]] = {}
+        fusion = self.fusion
+        for group in fusion.groups:
+            for node in group.levels:
+                for x in node.inputs:
+                    readers.setdefault(base(x), []).append(group)
+        outputs = {base(node) for node in self.graph.outputs}
+        checks = [
+            fusion.group_of[base(node)]
+            for node in self.losses
+            if base(node) in fusion.group_of
+        ]
+        checks += [
+            fusion.group_of[n] for n in self.graph.nodes if n.op == "require"
+        ]
+        for effect in self.effects:
+            old, value = effect.before, effect.value
+            if not isinstance(value, Leaf) or old is None or value.kind != "array":
+                continue
+            new = value.node
+            if (new.shape, new.dtype) != (old.shape, old.dtype):
+                continue
+            self.state.setdefault(old, []).append(effect.place)
+            writer = fusion.group_of.get(new)
+            if (
+                old not in cells
+                or new in self.in_place
+                or old in self.in_place.values()
+                or old in outputs
+                or writer is None
+                or writer.closed
+                or writer.levels[new] != "full"
+                or any(level == "row" for level in writer.levels.values())
+                or new.order != old.order
+            ):
+                continue
+            if self._reads_elsewhere(writer, old):
+                continue
+            earlier = {g for g in (*readers.get(old, ()), *checks) if g is not writer}
+            if writer in checks or any(fusion.reaches(g, writer) for g in earlier):
+                continue
+            fusion.require_before(writer, earlier)
+            self.in_place[new] = old
+
+    @staticmethod
+    def _reads_elsewhere(writer: Group, old: Node) -> bool:
+        """Whether a kernel reads the old state at other places than it writes."""
+        return any(
+            base(x) is old and (x is not old or node.op == "reduce" or node.shape != old.shape)
+            for node in writer.levels
+            for x in node.inputs
+        )
+
+    def _written_kernels(self) -> list[tuple[Group, Kernel | None]]:
+        """Each Group in order, with its kernel; without one it is run call by call."""
+        groups: list[tuple[Group, Kernel | None]] = []
+        self.wanted = self._materialized()
+        probes: dict[Node, Array] = {}
+        for group in self.fusion.ordered():
+            if group.closed:
+                groups.append((group, None))
+                continue
+            outputs = {node for node in group.levels if node in self.wanted}
+            try:
+                arrays = _Arrays(probes)
+                kernel = Writer(group, arrays, outputs).kernel()
+            except CannotFuse:
+                for node in group.levels:
+                    self.why_numpy[node] = "its operands lie crosswise in memory"
+                groups.append((group, None))
+                self.wanted.update(group.levels)
+                for node in group.levels:
+                    self.wanted.update(base(x) for x in node.inputs)
+                continue
+            groups.append((group, kernel))
+            self.kernels.append(kernel)
+        return groups
+
+    def _materialized(self) -> set[Node]:
+        """Results that must be in memory: somebody outside of their kernel reads them."""
+        wanted = {base(node) for node in self.graph.outputs}
+        for group in self.fusion.groups:
+            for node in group.levels:
+                if group.closed:
+                    wanted.add(node)
+                for x in node.inputs:
+                    if self.fusion.group_of.get(base(x)) is not group:
+                        wanted.add(base(x))
+        return wanted
+
+    def _assign_memory(self, groups: list[tuple[Group, Kernel | None]]) -> None:
+        """A place for every result: its home, or a span of the arena."""
+        spans: dict[Node, list[int]] = {}
+        self.alias: dict[Node, Node] = {}
+        last_use: dict[Node, int] = {}
+        for i, (group, _) in enumerate(groups):
+            for node in group.levels:
+                for x in node.inputs:
+                    last_use[base(x)] = i
+        end = len(groups)
+        for node in self.graph.outputs:
+            last_use[base(node)] = end
+        self.slots: dict[Node, Any] = {}  # of what comes anew at each call
+        statics: list[Node] = []
+        for i, (group, _) in enumerate(groups):
+            for node in group.levels:
+                if node not in self.wanted and not group.closed:
+                    continue
+                if node.op in ("call", "random", "require"):
+                    continue
+                if node in self.in_place:
+                    continue
+                target = node
+                if node.op in ("put", "scatter", "scatter_add"):
+                    below = base(node.inputs[0])
+                    root = self._root(below)
+                    if (
+                        node.inputs[0] is below
+                        and last_use.get(below) == i
+                        and root in spans
+                        and spans[root][1] <= i
+                        and below.order == node.order
+                    ):
+                        self.alias[node] = root
+                        spans[root][1] = max(i, last_use.get(node, i))
+                        continue
+                spans[target] = [i, max(i, last_use.get(node, i))]
+                statics.append(node)
+        offsets, total = _packed({n: Span(*spans[n], n.nbytes) for n in statics})
+        self.arena = np.empty(total + ALIGN, np.uint8)
+        start = -self.arena.ctypes.data % ALIGN
+        self.arrays: dict[Node, Array] = {}
+        for node in statics:
+            self.arrays[node] = dense(node, self.arena.data, start + offsets[node])
+        for node, root in self.alias.items():
+            self.arrays[node] = self.arrays[root]
+
+    def _root(self, node: Node) -> Node:
+        return self.alias.get(node, node)
+
+    # -- calls ----------------------------------------------------------------------------
+
+    def _bind(self, groups: list[tuple[Group, Kernel | None]]) -> None:
+        self.patches: dict[Node, list[tuple[Array, int, Node]]] = {}
+        for cell in self.inputs:
+            if cell.node in self.state:
+                self._settle(cell)
+        for new, old in self.in_place.items():
+            self.arrays[new] = self.homes[old]
+        self.steps: list[Step] = []
+        self.args: list[Array] = []
+        self._keep: list[Any] = []
+        table: list[list[int]] = []
+        for group, kernel in groups:
+            if kernel is None:
+                for node in group.levels:
+                    self.steps.append(Step([node], self._numpy_call(node)))
+                continue
+            table.append(self._entry(group, kernel))
+            self.steps.append(Step(group.nodes, None, len(table) - 1))
+        self.table = np.array(table, np.int64).reshape(-1, 5)
+        self._checks()
+        self.calls = self._batched()
+        for cell in self.inputs:
+            self.slots.setdefault(cell.node, None)
+
+    def _settle(self, cell: Cell) -> None:
+        """An array of our own for state that the step writes."""
+        if _homes.get(id(cell.array)) is cell.array and is_dense(cell.array, cell.node):
+            home = cell.array  # another program of this step made it
+        else:
+            home = dense(cell.node)
+            np.copyto(home, cell.array)
+            _homes[id(home)] = home
+        self.homes[cell.node] = home
+        self.arrays[cell.node] = home
+
+    def _entry(self, group: Group, kernel: Kernel) -> list[int]:
+        """A kernel with its arguments: an entry of the table of calls."""
+        layout, native = kernel.layout, self.native
+        assert native is not None
+        threads = native.pool.threads
+        args = np.zeros(max(len(kernel.slots), 1), np.int64)
+        values = {"columns": layout.columns}
+        for d, n in enumerate(layout.row_shape):
+            values[f"rows.{d}"] = n
+        for i, port in enumerate(layout.ports):
+            for d, stride in enumerate(port.strides[:-1]):
+                values[f"p{i}.{d}"] = stride
+            values[f"p{i}.c"] = port.strides[-1]
+            array, dynamic = self._static(port.view)
+            if dynamic is not None:
+                if f"p{i}" in kernel.slots:
+                    patch = args, kernel.slots[f"p{i}"], port.view
+                    self.patches.setdefault(dynamic, []).append(patch)
+            else:
+                assert array is not None
+                self._keep.append(array)
+                values[f"p{i}"] = array.__array_interface__["data"][0]
+        wide = max([8, *(n.dtype.itemsize for n in group.levels)])
+        row = -(-layout.columns // LANES) * LANES * wide + ALIGN
+        for name, rows in (
+            ("scratch", kernel.scratch),
+            ("sums", len(kernel.sums)),
+            ("totals", 1 if kernel.totals else 0),
+        ):
+            size = row * rows if name != "totals" else 8 * len(kernel.totals) + ALIGN
+            if not rows:
+                size = 0
+            memory = np.zeros(size * threads + ALIGN, np.uint8)
+            self._keep.append(memory)
+            values[name] = memory.ctypes.data + -memory.ctypes.data % ALIGN
+            values[f"{name}.share"] = size
+            values[f"{name}.row"] = row
+        for name, slot in kernel.slots.items():
+            args[slot] = values.get(name, 0)
+        self.args.append(args)
+        rows = layout.columns if kernel.flat else layout.rows
+        finish = native.address(f"{kernel.name}.finish") if kernel.finishes else 0
+        return [
+            native.address(f"{kernel.name}.run"),
+            finish,
+            args.ctypes.data,
+            rows,
+            0 if self._work(group, kernel) >= PARALLEL_BYTES else 1,
+        ]
+
+    @staticmethod
+    def _work(group: Group, kernel: Kernel) -> int:
+        """What a kernel has to do, in bytes moved or as good as moved."""
+        moved = sum(
+            port.view.nbytes if port.strides[-1] else 0 for port in kernel.layout.ports
+        )
+        dear = sum(dtype_count for dtype_count in (len(kernel.wanted),))
+        return moved + dear * group.size * PARALLEL_DEAR
+
+    def _static(self, node: Node) -> tuple[Array | None, Node | None]:
+        """The array that a Node always is; or the Node it is a view of, if that comes
+        anew at each call."""
+        root = base(node)
+        if root in self.arrays:
+            pass
+        elif root.op == "full":
+            self.arrays[root] = np.full(root.shape, root.attrs["value"], root.dtype)
+        elif root.op == "constant":
+            self.arrays[root] = np.require(root.attrs["value"], requirements="A")
+        else:
+            return None, root
+        return _seen(self.arrays[root], node), None
+
+    def _reader(self, node: Node) -> Callable[[], Array]:
+        """A function that gives the array of a Node at the time."""
+        array, dynamic = self._static(node)
+        if dynamic is None:
+            return lambda: array  # type: ignore[return-value]
+        slots, views = self.slots, _views(node)
+        if not views:
+            return lambda: slots[dynamic]
+        return lambda: apply_views(slots[dynamic], views)
+
+    def _numpy_call(self, node: Node) -> Callable[[], Any]:
+        """An operation as a call of NumPy, into its place where that is planned."""
+        inputs = [self._static(x) for x in node.inputs]
+        fixed = all(dynamic is None for _, dynamic in inputs)
+        attrs, slots = node.attrs, self.slots
+        readers = [self._reader(x) for x in node.inputs]
+        if node.op == "require":
+            error, (condition,) = attrs["error"], readers
+
+            def check() -> None:
+                if not condition().all():
+                    raise error()
+
+            return check
+        if node.op in ("call", "random"):
+            function = attrs["function"]
+
+            def call() -> None:
+                args, kwargs = fill_in(attrs["arguments"], [r() for r in readers])
+                slots[node] = self._fresh(function(*args, **kwargs), node)
+                for patch in self.patches.get(node, ()):
+                    self._patch(patch)
+
+            return call
+        out = self.arrays[node]
+        arrays = [array for array, _ in inputs]
+        if node.op == "matmul":
+            if fixed:
+                return _bound(np.matmul, *arrays, out)
+            x, y = readers
+            return lambda: np.matmul(x(), y(), out)
+        if node.op == "map":
+            ufunc = attrs["ufunc"]
+            if fixed:
+                return _bound(ufunc, *arrays, out)
+            return lambda: ufunc(*[r() for r in readers], out)
+        if node.op == "reduce":
+            reduce, axes, kept = attrs["ufunc"].reduce, attrs["axes"], attrs["keepdims"]
+            (x,) = readers
+            return lambda: reduce(x(), axes, None, out, kept)
+        if node.op in ("cast", "copy"):
+            (x,) = readers
+            return lambda: np.copyto(out, x(), "unsafe")
+        if node.op == "where":
+            c, x, y = readers
+
+            def choose() -> None:
+                if np.shares_memory(out, x()):
+                    np.copyto(out, np.where(c(), x(), y()))
+                    return
+                np.copyto(out, y())
+                np.copyto(out, x(), where=c())
+
+            return choose
+        if node.op == "concatenate":
+            axis = attrs["axis"]
+            if fixed:
+                return lambda: np.concatenate(arrays, axis, out)  # type: ignore[arg-type]
+            return lambda: np.concatenate([r() for r in readers], axis, out)
+        if node.op == "gather":
+            x, *indices = readers
+
+            def gather() -> None:
+                np.copyto(out, x()[fill_in(attrs["index"], [r() for r in indices])])
+
+            return gather
+        return self._write_call(node, readers, out)
+
+    def _write_call(
+        self, node: Node, readers: Sequence[Callable[[], Array]], out: Array
+    ) -> Callable[[], Any]:
+        """An operation that changes a part of what there was."""
+        below, value, *indices = readers
+        attrs, start = node.attrs, node.inputs[0]
+        if node in self.alias:
+            prepare: Callable[[], Any] = lambda: None  # noqa: E731
+        elif start.op == "full":
+            prepare = _bound(out.fill, start.attrs["value"])
+        else:
+            prepare = lambda: np.copyto(out, below())  # noqa: E731
+        if node.op == "put":
+            part = apply_views(out, attrs["views"])
+
+            def put() -> None:
+                prepare()
+                np.copyto(part, value())
+
+            return put
+        adds = node.op == "scatter_add"
+
+        def scatter() -> None:
+            prepare()
+            index = fill_in(attrs["index"], [r() for r in indices])
+            if adds:
+                np.add.at(out, index, value())
+            else:
+                out[index] = value()
+
+        return scatter
+
+    def _fresh(self, result: Any, node: Node) -> Any:
+        """What a call returned, as its users expect it in memory."""
+        if isinstance(result, (tuple, list)):
+            return [np.asarray(part) for part in result]
+        result = np.asarray(result)
+        if result.shape != node.shape or result.dtype != node.dtype:
+            raise CompileError(
+                f"compile: expected {node.name} to give {node.dtype} of shape "
+                f"{node.shape}, as when it was traced, got {result.dtype} of shape "
+                f"{result.shape}",
+                place=node.place,
+            )
+        if not is_dense(result, node):
+            copy = dense(node)
+            np.copyto(copy, result)
+            return copy
+        return result
+
+    def _patch(self, patch: tuple[Array, int, Node]) -> None:
+        args, slot, view = patch
+        root = base(view)
+        array = self.slots[root]
+        if view is not root:
+            array = apply_views(array, _views(view))
+        args[slot] = array.__array_interface__["data"][0]
+
+    def _checks(self) -> None:
+        """A look at the loss as soon as it is known, before any state is written."""
+        for node in dict.fromkeys(self.losses):
+            read = self._reader(node)
+            root = base(node)
+            places = [i for i, step in enumerate(self.steps) if root in step.nodes]
+            if not places:
+                continue
+
+            def check(read: Callable[[], Array] = read, node: Node = node) -> None:
+                if not math.isfinite(read().item()):
+                    raise self._not_finite(node)
+
+            self.steps.insert(places[0] + 1, Step([], check))
+
+    def _batched(self) -> list[Callable[[], Any]]:
+        """The list of calls; kernels in a row are one call."""
+        calls: list[Callable[[], Any]] = []
+        first = count = 0
+        native = self.native
+
+        def flush() -> None:
+            nonlocal count
+            if count:
+                assert native is not None
+                at = self.table.ctypes.data + first * 5 * 8
+                calls.append(_bound(native.run_table, native.pool.address, at, count))
+                count = 0
+
+        for step in self.steps:
+            if step.call is None:
+                if not count:
+                    first = step.kernel
+                count += 1
+            else:
+                flush()
+                calls.append(step.call)
+        flush()
+        return calls
+
+    # -- replay ---------------------------------------------------------------------------
+
+    def __call__(self, leaves: list[Any]) -> Any:
+        """Run it on the arguments and the state as they are now."""
+        slots, homes = self.slots, self.homes
+        for cell in self.inputs:
+            node = cell.node
+            value = cell.place.get(leaves)
+            home = homes.get(node)
+            if home is not None:
+                if value is not home:
+                    self._bring_home(cell, value, home, leaves)
+                continue
+            if type(value) is not np.ndarray:
+                value = np.asarray(value, node.dtype)
+            if slots[node] is value:
+                continue
+            if value.shape != node.shape or not is_dense(value, node):
+                value = self._fitted(cell, value)
+            slots[node] = value
+            for patch in self.patches.get(node, ()):
+                self._patch(patch)
+        with np.errstate(all="ignore"):
+            for call in self.calls:
+                call()
+        return self._hand_out(leaves)
+
+    def _bring_home(
+        self, cell: Cell, value: Any, home: Array, leaves: list[Any]
+    ) -> None:
+        """State was replaced from outside: take over its numbers."""
+        value = np.asarray(value)
+        if value.shape != home.shape:
+            raise CompileError(
+                f"compile: expected {cell.place} of shape {home.shape}, as when the "
+                f"step was traced, got {value.shape}"
+            )
+        np.copyto(home, value)
+        for place in self.state[cell.node]:
+            place.set(leaves, home)
+
+    def _fitted(self, cell: Cell, value: Any) -> Array:
+        node = cell.node
+        value = np.asarray(value)
+        if value.shape != node.shape:
+            raise CompileError(
+                f"compile: expected {cell.place} of shape {node.shape}, as when the "
+                f"step was traced, got {value.shape}"
+            )
+        copy = dense(node)
+        np.copyto(copy, value)
+        return copy
+
+    def _value(self, node: Node) -> Array:
+        array, dynamic = self._static(node)
+        if dynamic is None:
+            assert array is not None
+            return array
+        return apply_views(self.slots[dynamic], _views(node))
+
+    def _hand_out(self, leaves: list[Any]) -> Any:
+        for effect in self.effects:
+            value = effect.value
+            old = effect.before
+            if isinstance(value, Leaf) and old is not None and old in self.homes:
+                home = self.homes[old]
+                if value.node not in self.in_place:
+                    np.copyto(home, self._value(value.node))
+                if effect.place.kind != "item":
+                    effect.place.set(leaves, home)
+                continue
+            effect.place.set(leaves, self._made(value))
+        return self._made(self.returned)
+
+    def _made(self, value: Any) -> Any:
+        """A structure with arrays, numbers and Variables in place of its Leaves."""
+        if isinstance(value, Leaf):
+            array = self._value(value.node)
+            if value.kind == "number":
+                return array.item()
+            array = array.copy()
+            if value.kind == "array":
+                return array
+            return self._variable(array, value.name, value.requires_grad)
+        if type(value) in (tuple, list):
+            return type(value)(map(self._made, value))
+        if type(value) is dict:
+            return {key: self._made(part) for key, part in value.items()}
+        return value
+
+    def _not_finite(self, node: Node) -> NonFiniteError:
+        """Find the operation whose result is the first that is not finite."""
+        given = {}
+        for cell in self.inputs:
+            home = self.homes.get(cell.node)
+            given[cell.node] = self.slots[cell.node] if home is None else home
+        for other, value in self.slots.items():
+            if value is not None:
+                given.setdefault(other, value)
         results = interpret(self.graph, given)
-        def out(v):
-            if isinstance(v, Leaf):
-                a = results[v.node]
-                if v.kind == "array": return np.array(a)
-                if v.kind == "number": return a.item()
-                return self.variable(np.array(a), v.name, v.requires_grad)
-            if type(v) in (tuple, list): return type(v)(map(out, v))
-            if type(v) is dict: return {k: out(x) for k, x in v.items()}
-            return v
-        for e in self.effects:
-            e.place.set(leaves, out(e.value))
-        return out(self.returned)
+        names = {n: f"%{i}" for i, n in enumerate(self.graph.nodes)}
+        for one in self.graph.nodes:
+            y = results[one]
+            if one.op in ("full", "constant") or not isinstance(y, np.ndarray):
+                continue
+            if y.dtype.kind == "f" and not np.isfinite(y).all():
+                operands = "\n".join(
+                    f"    {names[x]} {_statistics(results[x])}" for x in one.inputs
+                )
+                kind = "NaN" if np.isnan(y).any() else "infinity"
+                return NonFiniteError(
+                    f"compile: expected a finite loss, got {results[node].item()}; the "
+                    f"first {kind} is the result of\n  {line_of(one, names)}\n"
+                    f"  in {one.place}\n  from\n{operands or '    an input'}\n"
+                    "  nothing was updated"
+                )
+        return NonFiniteError("compile: expected a finite loss, got one that is not")
+
+
+class _Arrays(dict):  # type: ignore[type-arg]
+    """Arrays as kernels will find them, made when asked for; their memory is not."""
+
+    def __init__(self, probes: dict[Node, Array]) -> None:
+        self._probes = probes
+
+    def __missing__(self, node: Node) -> Array:
+        root = base(node)
+        if root not in self._probes:
+            self._probes[root] = dense(root)
+        found = self[node] = _seen(self._probes[root], node)
+        return found
+
+
+def _views(node: Node) -> list[tuple[str, Any]]:
+    """The views that lead from the memory behind a Node to it."""
+    views = []
+    while node.kind == "view" and node.inputs:
+        views.append((node.op, node.attrs))
+        node = node.inputs[0]
+    return views[::-1]
+
+
+def _seen(array: Array, node: Node) -> Array:
+    return apply_views(array, _views(node))  # type: ignore[no-any-return]
+
+
+def _bound(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+    return lambda: function(*args)
+
+
+def _statistics(x: Any) -> str:
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
+        return f"{getattr(x, 'dtype', type(x).__name__)}{list(np.shape(x))}"
+    finite = x[np.isfinite(x)]
+    low, high = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
+    return (
+        f"{x.dtype}{list(x.shape)}: from {low:.6g} to {high:.6g}, "
+        f"{int(np.isnan(x).sum())} NaN, {int(np.isinf(x).sum())} infinite"
+    )
+
+
+def _packed(spans: dict[Node, Span]) -> tuple[dict[Node, int], int]:
+    """Offsets in one block of memory; what does not live together may share bytes."""
+    offsets: dict[Node, int] = {}
+    placed: list[tuple[int, int, Span]] = []
+    for node, span in sorted(spans.items(), key=lambda item: -item[1].size):
+        size = -(-span.size // ALIGN) * ALIGN
+        at = 0
+        for start, stop, other in sorted(
+            (p for p in placed if p[2].first <= span.last and span.first <= p[2].last),
+            key=lambda p: p[0],
+        ):
+            if start - at >= size:
+                break
+            at = max(at, stop)
+        offsets[node] = at
+        placed.append((at, at + size, span))
+    return offsets, max((stop for _, stop, _ in placed), default=0)
+
+
+def leaves_of(value: Any) -> Iterable[Leaf]:
+    """The Leaves of a structure, in order."""
+    if isinstance(value, Leaf):
+        yield value
+    elif type(value) in (tuple, list):
+        for part in value:
+            yield from leaves_of(part)
+    elif type(value) is dict:
+        for part in value.values():
+            yield from leaves_of(part)
+
+
+def with_nodes(value: Any, nodes: Any) -> Any:
+    """A structure whose Leaves stand for the next of ``nodes``."""
+    if isinstance(value, Leaf):
+        return value._replace(node=next(nodes))
+    if type(value) in (tuple, list):
+        return type(value)(with_nodes(part, nodes) for part in value)
+    if type(value) is dict:
+        return {key: with_nodes(part, nodes) for key, part in value.items()}
+    return value

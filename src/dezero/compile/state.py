@@ -150,6 +150,7 @@ class Effect(NamedTuple):
 
     place: Place
     value: Any
+    before: Node | None = None  # the input that was there, if an array
 
 
 class Leaf(NamedTuple):
@@ -408,7 +409,7 @@ class Recorder:
                 continue  # attributes are looked at one by one
             before = self._cell_at(place)
             if isinstance(now, Tracer) and now.node is not before:
-                yield Effect(place, Leaf(now.node, "array"))
+                yield Effect(place, Leaf(now.node, "array"), before)
             elif isinstance(now, np.ndarray) and place.kind == "data":
                 yield Effect(place, Leaf(self.trace.constant(now).node, "array"))
 
@@ -433,7 +434,7 @@ class Recorder:
                     continue
             elif seen.read_first and not final and not _same_kind(seen.before, now):
                 raise Unsettled(f"{type(seen.owner).__name__}.{seen.name} is new")
-            yield Effect(place, value)
+            yield Effect(place, value, self._input_of(place))
 
     def _input_of(self, place: Place) -> Node | None:
         cells = [*self.numbers, *self.cells.values()]

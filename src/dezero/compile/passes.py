@@ -1,0 +1,264 @@
+"""Passes: a Graph in, a better one out, with the same results.
+
+Each is a function of a Graph. They never change a Node; they build another Graph.
+After each of them the verifier looks at what it built (``check.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dezero.compile.ir import Graph, Hole, Node, run
+
+Pass = Callable[[Graph], Graph]
+SMALL = 64  # elements: so small a constant is computed now
+
+
+def rebuilt(graph: Graph, better: Callable[[Node, Sequence[Node]], Node]) -> Graph:
+    """The Graph with ``better(node, inputs)`` in place of each Node.
+
+    ``inputs`` are those that stand for its inputs by now. What ``better`` returns may
+    be one of them, or a new Node with new inputs of its own.
+    """
+    stands_for: dict[Node, Node] = {}
+    nodes: list[Node] = []
+    known: set[Node] = set()
+
+    def add(node: Node) -> None:
+        if node not in known:
+            for x in node.inputs:
+                add(x)
+            known.add(node)
+            nodes.append(node)
+
+    for node in graph.nodes:
+        inputs = [stands_for[x] for x in node.inputs]
+        stands_for[node] = found = better(node, inputs)
+        add(found)
+    return Graph(nodes, [stands_for[node] for node in graph.outputs])
+
+
+def same(node: Node, inputs: Sequence[Node]) -> Node:
+    """The Node on these inputs: itself if they are its own."""
+    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
+        return node
+    return node.with_inputs(inputs)
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Leave out what nobody takes. Inputs stay, and so does what has an effect."""
+    needed = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node in needed or node.kind == "effect" or node.op == "input":
+            needed.add(node)
+            needed.update(node.inputs)
+    return Graph([node for node in graph.nodes if node in needed], graph.outputs)
+
+
+def share_common(graph: Graph) -> Graph:
+    """Compute what is written twice once."""
+    known: dict[Any, Node] = {}
+
+    def better(node: Node, inputs: Sequence[Node]) -> Node:
+        if node.op in ("input", "random", "call", "require", "item"):
+            return same(node, inputs)
+        if node.op == "constant":
+            key: Any = ("constant", id(node.attrs["value"]))
+        else:
+            key = node.op, tuple(map(id, inputs)), _key(node.attrs), node.dtype.str
+        return known.setdefault(key, same(node, inputs))
+
+    return rebuilt(graph, better)
+
+
+def _key(value: Any) -> Any:
+    """Something equal and hashable for equal attributes."""
+    if isinstance(value, dict):
+        return tuple((k, _key(v)) for k, v in value.items())
+    if isinstance(value, (tuple, list)):
+        return tuple(map(_key, value))
+    if isinstance(value, slice):
+        return "slice", value.start, value.stop, value.step
+    if isinstance(value, Hole):
+        return "hole"
+    if isinstance(value, (float, np.floating)):
+        return type(value).__name__, float(value).hex()  # 0.0 is not -0.0
+    if isinstance(value, np.ndarray):
+        return id(value)
+    return type(value).__name__, value
+
+
+def _is_full(node: Node, value: float) -> bool:
+    return node.op == "full" and bool(node.attrs["value"] == value)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Leave out operations that give back what they take; compute small constants."""
+    return rebuilt(graph, _simpler)
+
+
+def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
+    op, ufunc = node.op, node.attrs.get("ufunc")
+    if op == "copy" and inputs[0].order == node.order:
+        return inputs[0]  # nothing is ever written: the original will do
+    if op == "cast" and inputs[0].dtype == node.dtype:
+        return inputs[0]
+    if op in ("reshape", "broadcast") and inputs[0].shape == node.shape:
+        return inputs[0]
+    if op == "slice" and node.attrs["index"] is Ellipsis:
+        return inputs[0]
+    if op == "transpose":
+        axes = node.attrs["axes"]
+        if axes == tuple(range(len(axes))):
+            return inputs[0]
+        if inputs[0].op == "transpose":
+            both = tuple(inputs[0].attrs["axes"][i] for i in axes)
+            below = inputs[0].inputs[0]
+            if both == tuple(range(len(both))):
+                return below
+            return Node(
+                op, [below], {"axes": both}, node.shape, node.dtype, node.order,
+                node.place,
+            )  # fmt: skip
+    if op == "reshape" and inputs[0].op == "reshape":
+        below = inputs[0].inputs[0]
+        if below.shape == node.shape:
+            return below
+        return node.with_inputs([below])
+    if ufunc is np.positive:
+        return inputs[0]
+    if ufunc in (np.multiply, np.divide):
+        for x, other in (inputs, inputs[::-1]):
+            keeps = x.shape == node.shape and x.dtype == node.dtype
+            if keeps and _is_full(other, 1) and (ufunc is np.multiply or x is inputs[0]):
+                return x
+    if op == "map" and ufunc is np.add:
+        joined = _joined_puts(node, inputs)
+        if joined is not None:
+            return joined
+    if (
+        node.kind in ("map", "view")
+        and inputs
+        and all(x.op == "full" for x in inputs)
+        and node.size <= SMALL
+        and op not in ("reshape", "broadcast", "slice", "transpose")
+    ):
+        value = run(node, [run(x, []) for x in inputs])
+        if value.size == 1:
+            return _full(node, value.reshape(())[()])
+    if op in ("reshape", "broadcast", "slice", "transpose") and inputs[0].op == "full":
+        return _full(node, inputs[0].attrs["value"])
+    return same(node, inputs)
+
+
+def _full(node: Node, value: Any) -> Node:
+    attrs = {"value": value, "shape": node.shape, "dtype": node.dtype}
+    return Node("full", [], attrs, node.shape, node.dtype, None, node.place)
+
+
+def _joined_puts(node: Node, inputs: Sequence[Node]) -> Node | None:
+    """Two arrays that are zero but for separate places, added: one put into the other.
+
+    That is what the derivative of ``x[:n]`` and ``x[n:]``, both used, looks like.
+    """
+    x, y = inputs
+    if not (x.op == "put" and y.op == "put" and x.shape == y.shape):
+        return None
+    if not _is_full(y.inputs[0], 0):
+        x, y = y, x
+    if not _is_full(y.inputs[0], 0):
+        return None
+    base, taken = x, []
+    while base.op == "put":
+        taken.append(_region(base))
+        base = base.inputs[0]
+    mine = _region(y)
+    if not _is_full(base, 0) or mine is None:
+        return None
+    if any(region is None or not _apart(region, mine) for region in taken):
+        return None
+    return Node(
+        "put", [x, y.inputs[1]], y.attrs, node.shape, node.dtype, x.order, node.place
+    )
+
+
+def _region(node: Node) -> list[range] | None:
+    """The part of each axis that a put writes, if it is a block."""
+    views = node.attrs["views"]
+    if len(views) != 1 or views[0][0] != "slice":
+        return None
+    index = views[0][1]["index"]
+    index = index if isinstance(index, tuple) else (index,)
+    if any(part is None for part in index):
+        return None
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        missing = len(node.shape) - len(index) + 1
+        index = (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
+    region = [range(n) for n in node.shape]
+    for i, part in enumerate(index):
+        length = node.shape[i]
+        if isinstance(part, slice):
+            region[i] = range(length)[part]
+        else:
+            place = range(length)[part]
+            region[i] = range(place, place + 1)
+    return region
+
+
+def _apart(a: list[range], b: list[range]) -> bool:
+    """Whether two blocks have no element in common."""
+    for x, y in zip(a, b, strict=True):
+        if not len(x) or not len(y):
+            return True
+        if max(x[0], x[-1]) < min(y[0], y[-1]) or max(y[0], y[-1]) < min(x[0], x[-1]):
+            return True
+    return False
+
+
+def flatten_products(graph: Graph) -> Graph:
+    """A stack of matrices times one matrix is one product of a taller matrix."""
+
+    def better(node: Node, inputs: Sequence[Node]) -> Node:
+        if node.op != "matmul":
+            return same(node, inputs)
+        x, W = inputs
+        if not (len(x.shape) > 2 and len(W.shape) == 2 and _is_dense(x)):
+            return same(node, inputs)
+        rows = math.prod(x.shape[:-1])
+        tall = _reshaped(x, (rows, x.shape[-1]))
+        shape = (rows, W.shape[1])
+        product = Node("matmul", [tall, W], {}, shape, node.dtype, None, node.place)
+        return _reshaped(product, node.shape)
+
+    return rebuilt(graph, better)
+
+
+def _is_dense(x: Node) -> bool:
+    """Whether its memory is in the order of its axes, without gaps."""
+    if x.order != tuple(range(len(x.shape))):
+        return False
+    while x.op in ("reshape",):
+        x = x.inputs[0]
+    return x.kind != "view" and x.op != "input"
+
+
+def _reshaped(x: Node, shape: tuple[int, ...]) -> Node:
+    if x.shape == shape:
+        return x
+    return Node("reshape", [x], {"shape": shape}, shape, x.dtype, None, x.place)
+
+
+PASSES: tuple[Pass, ...] = (
+    remove_dead,
+    share_common,
+    simplify,
+    flatten_products,
+    simplify,
+    share_common,
+    remove_dead,
+)
