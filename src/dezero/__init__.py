@@ -58,9 +58,11 @@ is_simple_core = False  # the programs of the book ask which of its engines this
 
 # What not every program needs is imported when it is first named.
 _LATER = {
+    "CompileError": "dezero.compile",
     "DataLoader": "dezero.data",
     "Dataset": "dezero.data",
     "SeqDataLoader": "dezero.data",
+    "compile": "dezero.compile",
     "core_simple": "dezero",
     "cuda": "dezero",
     "data": "dezero",

@@ -15,6 +15,7 @@ import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
 from dezero.backend.threads import in_shares
+from dezero.backend.tracing import one_operation
 
 Result = TypeVar("Result")
 Pair = tuple[int, int]
@@ -96,6 +97,7 @@ def out_size(x_shape: Shape, kernel_size: Pair, stride: Pair, pad: Pair) -> Pair
     return OH, OW
 
 
+@one_operation
 def im2col_array(
     img: Array, kernel_size: Any, stride: Any, pad: Any, to_matrix: bool = True
 ) -> Array:
@@ -125,6 +127,7 @@ def im2col_array(
     return col
 
 
+@one_operation
 def col2im_array(
     col: Array,
     img_shape: Shape,
@@ -239,6 +242,7 @@ def windows_of_blocks(
         yield (images, rows), matrix.reshape(-1, KH * KW * C)
 
 
+@one_operation
 def convolve(
     x: Array, W: Array, stride: Pair, pad: Pair, b: Array | None = None
 ) -> Array:
@@ -272,6 +276,7 @@ def convolve(
     return channels_first(y)
 
 
+@one_operation
 def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -> Array:
     """Every window of ``x`` times what ``gy`` has there, added up: (O, C, KH, KW).
 
@@ -298,6 +303,7 @@ def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -
     return xp.ascontiguousarray(gW.reshape(KH, KW, C, O).transpose(3, 2, 0, 1))
 
 
+@one_operation
 def convolve_transposed(
     x: Array,
     W: Array,

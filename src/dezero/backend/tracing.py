@@ -41,7 +41,7 @@ class Watcher(Protocol):
     def read(self, owner: Any, name: str, value: Any) -> Any: ...
     def write(self, owner: Any, name: str, value: Any) -> None: ...
     def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any: ...
-    def require(self, condition: Any, error: Callable[[], Exception]) -> None: ...
+    def require(self, condition: Any, error: Any, x: Any) -> None: ...
     def source(self, generator: Any) -> Any: ...
 
 
@@ -80,17 +80,26 @@ def one_operation(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def require(condition: Any, error: Callable[[], Exception]) -> bool:
-    """Whether a check is left to the compiled step, which makes it at every call.
+def require(condition: Any, error: Callable[[Any, Any], Exception], x: Any) -> None:
+    """Raise an error about the numbers in ``x`` unless they meet a condition.
 
-    >>> require(np.bool_(False), lambda: ValueError('never'))   # nobody traces
-    False
+    In a step that is being traced, it becomes a check that the step makes at every
+    call, before it changes anything.
+
+    Args:
+        condition: One boolean.
+        error: Makes the error from the smallest and the largest number.
+        x: The array that it is about.
+
+    >>> x = np.array([1, 2])
+    >>> require(x.max() < 3, lambda low, high: ValueError(f'up to {high}'), x)
     """
-    seen_by = _watcher.get()
-    if seen_by is None or not is_traced(condition):
-        return False
-    seen_by.require(condition, error)
-    return True
+    if is_traced(condition):
+        seen_by = _watcher.get()
+        if seen_by is not None:
+            seen_by.require(condition, error, x)
+    elif not condition:
+        raise error(x.min(), x.max())
 
 
 @contextlib.contextmanager

@@ -214,7 +214,7 @@ OPERATIONS: dict[str, Operation] = {
     "concatenate": Operation("move", lambda a, *xs: np.concatenate(xs, a["axis"])),
     "call": Operation("call", _call),
     "item": Operation("view", lambda a, x: x[a["number"]]),
-    "require": Operation("effect", lambda a, x: x),
+    "require": Operation("effect", lambda a, condition, x: condition),
 }
 
 

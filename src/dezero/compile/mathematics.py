@@ -1,22 +1,23 @@
-"""exp, log, tanh, sin, … as LLVM IR: no call of a library, any width of vector.
+"""exp, log, tanh, sin, pow, … as LLVM IR: vectors of any width, and no library called.
 
-A kernel of the compiler works on vectors, ``<16 x float>``. What LLVM has no
-instruction for, the kernel calls by name, and this file defines it, as text:
+A kernel of the compiler computes on vectors, ``<16 x float>``. The functions for which
+LLVM has no instruction it calls by name, and this file defines them, as text:
 
->>> print(definition("exp2", "f32", 16).text.splitlines()[0])
-define internal <16 x float> @dezero.exp2.v16f32(<16 x float> %x) alwaysinline nounwind {
+>>> definition("exp", "f32", 16).text.splitlines()[0]
+'define internal <16 x float> @dezero.exp.v16f32(<16 x float> %x) alwaysinline {'
 
-Every function has the same plan. The argument is *reduced*: exp(x) is 2^n exp(r) with
-a small r, log(2^e m) is e log 2 + log m, sin(x) is ±sin(r). On the small range stands a
-*polynomial*. Its coefficients are minimax: Remez's exchange, in 240 bits, made the
-largest relative error of the result as small as it can be; then each was rounded to its
-format, from the lowest on, and the rest fitted again. ``2^-27.7`` beside a table is the
-error that was left; the roundings of the evaluation come on top.
+All have one plan. The argument is *reduced*: exp(x) is 2^n exp(r) with a small r,
+log(2^e m) is e log 2 + log m, sin(x) is ±sin(r) or ±cos(r). On the small range stands
+a *polynomial*. Its coefficients are minimax: Remez's exchange, in 240 bits, made the
+largest relative error of the result as small as can be; each was then rounded to its
+format, from the lowest on, and those above it fitted again. ``2^-26.1`` beside a table
+is the error that was left; the roundings of the evaluation come on top. What both
+together amount to was measured and stands in ``ERROR_BOUNDS``.
 
 Zeros, infinities, NaN and subnormal numbers come out right because the algebra carries
 them or because a ``select`` puts them in place: no flag of fast mathematics is used.
-``fma`` is LLVM's ``fmuladd``, one instruction where there is one and two elsewhere; the
-few places whose error bound needs the single rounding say ``exact_fma``.
+``fma`` is LLVM's ``fmuladd``, one instruction where there is one, else two. The few
+steps that need its single rounding say ``exact_fma``, which is slow without hardware.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from __future__ import annotations
 import functools
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 
 class Format(NamedTuple):
@@ -51,14 +52,12 @@ FORMATS = {
 
 
 def rounded(number: float, kind: str) -> float:
-    """The nearest number of this format."""
     return struct.unpack("f", struct.pack("f", number))[0] if kind == "f32" else number
 
 
-def integer(number: float, kind: str) -> int:
-    """The bits of a number."""
+def bits_of(number: float, kind: str) -> int:
     pack, unpack = ("f", "I") if kind == "f32" else ("d", "Q")
-    return int(struct.unpack(unpack, struct.pack(pack, number))[0])
+    return struct.unpack(unpack, struct.pack(pack, number))[0]
 
 
 def suffix(kind: str, lanes: int) -> str:
@@ -74,13 +73,12 @@ def symbol(name: str, dtype: str, lanes: int) -> str:
 
 
 class Code:
-    """The lines of one function, and what they need declared outside of it."""
+    """The lines of one function, and the lines that they need outside of it."""
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, lines: list[str] | None = None) -> None:
         self.lanes = lanes
-        self.lines: list[str] = []
+        self.lines = [] if lines is None else lines
         self.needs: set[str] = set()
-        self.block = "entry"
 
     def type(self, kind: str) -> str:
         scalar = FORMATS[kind].scalar if kind in FORMATS else kind
@@ -91,44 +89,32 @@ class Code:
         self.lines.append(f"  {value.text} = {instruction}")
         return value
 
-    def start(self, block: str) -> None:
-        self.lines.append(f"{block}:")
-        self.block = block
-
-    def unless(self, mask: Value, usual: Value, rare: Callable[[], Value]) -> Value:
-        """usual; but if the mask is set in any lane, what a block of its own computes."""
-        if self.lanes > 1:
-            lanes = f"i{self.lanes}"
-            flags = f"bitcast {self.type('i1')} {mask.text} to {lanes}"
-            flags = self.write(lanes, flags).text
-            mask = self.write("i1", f"icmp ne {lanes} {flags}, 0")
-        before = self.block
-        self.lines.append(f"  br i1 {mask.text}, label %rare, label %join")
-        self.start("rare")
-        value = rare()
-        self.lines.append("  br label %join")
-        self.start("join")
-        kind = self.type(usual.kind)
-        return self.write(
-            usual.kind, f"phi {kind} [{usual.text}, %{before}], [{value.text}, %rare]"
-        )
-
     def constant(self, kind: str, number: float) -> Value:
         text = str(number)
         if kind in FORMATS:  # LLVM writes a float, too, by the bits of the double
-            text = f"0x{integer(rounded(number, kind), 'f64'):016X}"
-        scalar = FORMATS[kind].scalar if kind in FORMATS else kind
-        return Value(self, kind, text if self.lanes == 1 else f"splat ({scalar} {text})")
+            text = f"0x{bits_of(rounded(number, kind), 'f64'):016X}"
+        if self.lanes > 1:
+            text = f"splat ({Code(1).type(kind)} {text})"
+        return Value(self, kind, text)
 
-    def call(self, intrinsic: str, kind: str, *arguments: Value) -> Value:
+    def call(self, intrinsic: str, *arguments: Value) -> Value:
+        kind = arguments[0].kind
         name = f"@llvm.{intrinsic}.{suffix(kind, self.lanes)}"
-        types = ", ".join(self.type(a.kind) for a in arguments)
+        types = ", ".join([self.type(kind)] * len(arguments))
         self.needs.add(f"declare {self.type(kind)} {name}({types})")
-        texts = ", ".join(f"{self.type(a.kind)} {a.text}" for a in arguments)
+        texts = ", ".join(f"{self.type(kind)} {a.text}" for a in arguments)
         return self.write(kind, f"call {self.type(kind)} {name}({texts})")
 
-
-Operand: TypeAlias = "Value | float"
+    def unless(self, mask: Value, usual: Value, rare: Callable[[], Value]) -> Value:
+        """usual, or what a block of its own computes if the mask is set in any lane."""
+        if self.lanes > 1:
+            flags = self.write("", f"bitcast {mask} to i{self.lanes}").text
+            mask = self.write("", f"icmp ne i{self.lanes} {flags}, 0")
+        self.lines += [f"  br i1 {mask.text}, label %rare, label %join", "rare:"]
+        other = rare()
+        self.lines += ["  br label %join", "join:"]
+        incoming = f"[{usual.text}, %entry], [{other.text}, %rare]"
+        return self.write(usual.kind, f"phi {self.type(usual.kind)} {incoming}")
 
 
 def operator(
@@ -142,9 +128,7 @@ def operator(
             a, b = b, a
         instruction = floats if self.kind in FORMATS else integers
         kind = "i1" if "cmp" in instruction else self.kind
-        return self.code.write(
-            kind, f"{instruction} {self.code.type(self.kind)} {a.text}, {b.text}"
-        )
+        return self.code.write(kind, f"{instruction} {a}, {b.text}")
 
     return method
 
@@ -154,6 +138,9 @@ class Value:
 
     def __init__(self, code: Code, kind: str, text: str) -> None:
         self.code, self.kind, self.text = code, kind, text
+
+    def __str__(self) -> str:
+        return f"{self.code.type(self.kind)} {self.text}"
 
     def like(self, other: Operand) -> Value:
         if isinstance(other, Value):
@@ -171,21 +158,26 @@ class Value:
     __xor__ = operator("", "xor")
     __lshift__ = operator("", "shl")
     __rshift__ = operator("", "lshr")  # zeros come in from the left
-    __lt__ = operator("fcmp olt", "icmp slt")  # comparisons: false with NaN
+    __lt__ = operator("fcmp olt", "icmp slt")  # every comparison with NaN is false
     __le__ = operator("fcmp ole", "icmp sle")
     __gt__ = operator("fcmp ogt", "icmp sgt")
     __ge__ = operator("fcmp oge", "icmp sge")
     equals = operator("fcmp oeq", "icmp eq")
 
     def __neg__(self) -> Value:
-        return self.code.write(self.kind, f"fneg {self.code.type(self.kind)} {self.text}")
+        return self.code.write(self.kind, f"fneg {self}")
 
     def __abs__(self) -> Value:
-        return self.code.call("fabs", self.kind, self)
+        return self.code.call("fabs", self)
+
+    def floor(self) -> Value:
+        return self.code.call("floor", self)
+
+    def copysign(self, sign: Value) -> Value:
+        return self.code.call("copysign", self, sign)
 
     def cast(self, instruction: str, kind: str) -> Value:
-        source, target = self.code.type(self.kind), self.code.type(kind)
-        return self.code.write(kind, f"{instruction} {source} {self.text} to {target}")
+        return self.code.write(kind, f"{instruction} {self} to {self.code.type(kind)}")
 
     @property
     def format(self) -> Format:
@@ -195,131 +187,137 @@ class Value:
     def bits(self) -> Value:
         return self.cast("bitcast", self.format.integer)
 
-    def number(self, kind: str) -> Value:
-        """The floating-point number that has these bits."""
-        return self.cast("bitcast", kind)
 
-    def copysign(self, sign: Value) -> Value:
-        return self.code.call("copysign", self.kind, self, sign)
+Operand: TypeAlias = Value | float
+T = TypeVar("T")
 
 
 def fma(a: Value, b: Operand, c: Operand) -> Value:
-    """a b + c, rounded once where the machine can, else twice."""
-    return a.code.call("fmuladd", a.kind, a, a.like(b), a.like(c))
+    """a b + c, rounded once where that is one instruction, else twice."""
+    return a.code.call("fmuladd", a, a.like(b), a.like(c))
 
 
 def exact_fma(a: Value, b: Operand, c: Operand) -> Value:
     """a b + c, rounded once."""
-    return a.code.call("fma", a.kind, a, a.like(b), a.like(c))
+    return a.code.call("fma", a, a.like(b), a.like(c))
 
 
 def select(mask: Value, a: Operand, b: Operand) -> Value:
     value = a if isinstance(a, Value) else b
     assert isinstance(value, Value)
-    kind = value.code.type(value.kind)
-    texts = f"{kind} {value.like(a).text}, {kind} {value.like(b).text}"
     return value.code.write(
-        value.kind, f"select {mask.code.type('i1')} {mask.text}, {texts}"
+        value.kind, f"select {mask}, {value.like(a)}, {value.like(b)}"
     )
 
 
-def at_least(x: Value, low: float) -> Value:
+def at_least(x: Value, low: Operand) -> Value:
     return select(x < low, low, x)  # NaN stays NaN
 
 
-def at_most(x: Value, high: float) -> Value:
+def at_most(x: Value, high: Operand) -> Value:
     return select(x > high, high, x)
 
 
-def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
-    """c0 + c1 x + c2 x² + …, by Horner's rule."""
-    *rest, last = coefficients
-    y = x.like(last)
-    for c in reversed(rest):
-        y = fma(y, x, c)
-    return y
+def per_format(x: Value, f32: T, f64: T) -> T:
+    return f32 if x.kind == "f32" else f64
 
 
-# ---------------------------------------------------------------- exponentials
+class Table(NamedTuple):
+    """The coefficients of a polynomial for either format."""
 
-LN2 = {  # n * high is exact for every exponent n
-    "f32": (0.693145751953125, 1.42860682030941723e-6),
-    "f64": (0.6931471803691238, 1.9082149292705877e-10),
-}
-LOG2E = 1.4426950408889634
+    f32: list[float]
+    f64: list[float]
 
-# exp(r) = 1 + r + r² P(r) for |r| <= log(2) / 2; relative to exp(r) - 1.
-EXPM1 = {
-    "f32": (  # 2^-26.1
-        0.4999999701976776,
-        0.1666654646396637,
-        0.04166743531823158,
-        0.008366262540221214,
-        0.0013870664406567812,
-    ),
-    "f64": (  # 2^-55.6
-        0.5000000000000006,
-        0.16666666666666646,
-        0.04166666666657608,
-        0.00833333333336189,
-        0.0013888888931476958,
-        0.00019841269766790934,
-        2.480150549123679e-05,
-        2.7557372265022286e-06,
-        2.76259395067518e-07,
-        2.5063248393780777e-08,
-    ),
-}
+    def at(self, x: Value) -> Value:
+        """c0 + c1 x + c2 x² + …, by Horner's rule."""
+        *rest, last = per_format(x, *self)
+        y = x.like(last)
+        for c in reversed(rest):
+            y = fma(y, x, c)
+        return y
+
+
+def table(f32: str, f64: str) -> Table:
+    return Table([float(c) for c in f32.split()], [float(c) for c in f64.split()])
 
 
 def power_of_two(n: Value, kind: str, shift: int = 0) -> Value:
     """2^(n + shift) from an integer n of which only the low bits count."""
-    format = FORMATS[kind]
-    one = (format.bias + shift) << format.mantissa
-    return ((n << format.mantissa) + one).number(kind)
+    mantissa, bias = FORMATS[kind].mantissa, FORMATS[kind].bias
+    return ((n << mantissa) + ((bias + shift) << mantissa)).cast("bitcast", kind)
 
 
-def reduce_exp(x: Value) -> tuple[Value, Value]:
-    """n and p with exp(x) = 2^n (1 + p), |p| < 0.42; p is exp(x) - 1 where n = 0."""
+# ---------------------------------------------------------------- exponentials
+
+LOG2E = 1 / math.log(2)
+LN2 = {  # n * high is exact for every exponent n
+    "f32": (0.693145751953125, 1.4286068203e-06),
+    "f64": (0.6931471803691238, 1.9082149292705877e-10),
+}
+
+# exp(r) = 1 + r + r² P(r) for |r| <= log(2) / 2, relative to exp(r) - 1.
+EXPM1 = table(
+    f32="0.49999997 0.16666546 0.041667435 0.008366263 0.0013870664",  # 2^-26.1
+    f64="""0.5000000000000006 0.16666666666666646 0.04166666666657608
+    0.00833333333336189 0.0013888888931476958 0.00019841269766790934
+    2.480150549123679e-05 2.7557372265022286e-06 2.76259395067518e-07
+    2.5063248393780777e-08""",  # 2^-55.6
+)
+
+
+def reduce_exp(x: Value, more: Value | None = None) -> tuple[Value, Value]:
+    """n and p with exp(x + more) = 2^n (1 + p), |p| < 0.42; p = expm1(x) if n = 0."""
     high, low = LN2[x.kind]
     shifted = fma(x, LOG2E, x.format.magic)
     n = shifted - x.format.magic
-    r = fma(n, -low, fma(n, -high, x))
-    return shifted.bits, fma(r * r, polynomial(r, EXPM1[x.kind]), r)
+    r = fma(n, -high, x)
+    r = fma(n, -low, r if more is None else r + more)
+    return shifted.bits, fma(r * r, EXPM1.at(r), r)
 
 
-def exp_bounded(x: Value) -> Value:
-    """exp(x) where x is not far beyond the arguments of 0 and infinity.
+LOWEST = table("-104", "-746")  # exp is 0 from here on
+HIGHEST = table("89", "710")  # and infinite from here on
 
-    2^n itself would leave the range of exponents at both ends: 2^(n-1) and a last
-    doubling give infinity in time, and 2^(n+63) and a last step down give subnormal
-    results that are rounded once.
+
+def clamp(x: Value) -> Value:
+    return at_most(at_least(x, LOWEST.at(x)), HIGHEST.at(x))
+
+
+def exp_clamped(x: Value, more: Value | None = None) -> Value:
+    """exp(x + more) for a clamped x.
+
+    2^n alone would leave the range of exponents at both ends: 2^(n-1) and a doubling
+    at last overflow in time, 2^(n+63) and a step down at last round just once to a
+    subnormal number.
     """
-    n, p = reduce_exp(x)
-    tiny = x < {"f32": -86.0, "f64": -707.0}[x.kind]
-    n = n + select(tiny, n.like(64), 0)
-    s = power_of_two(n, x.kind, -1)
-    return fma(s, p, s) * select(tiny, x.like(2.0**-63), 2.0)
-
-
-LOWEST = {"f32": -104.0, "f64": -746.0}  # exp is 0 from here on
-HIGHEST = {"f32": 89.0, "f64": 710.0}  # exp is infinite from here on
+    n, p = reduce_exp(x, more)
+    tiny = x < per_format(x, -86.0, -707.0)
+    s = power_of_two(select(tiny, n + 64, n), x.kind, -1)
+    y = fma(s, p, s)
+    return select(tiny, y * 2.0**-63, y * 2.0)
 
 
 def exp(x: Value) -> Value:
-    return exp_bounded(at_most(at_least(x, LOWEST[x.kind]), HIGHEST[x.kind]))
+    return exp_clamped(clamp(x))
+
+
+def expm1(x: Value) -> Value:
+    n, p = reduce_exp(at_least(at_most(x, HIGHEST.at(x)), -40.0))
+    s = power_of_two(n, x.kind, -1)
+    y = fma(s, p, s - 0.5) * 2.0
+    return select(abs(x) < 0.25, p, y).copysign(x)  # halves lose subnormal bits
 
 
 def sigmoid(x: Value) -> Value:
-    """1 - q for x >= 0 and e (1 - q) for x < 0, where e = exp(-|x|), q = e / (1 + e)."""
-    e = exp_bounded(at_least(-abs(x), LOWEST[x.kind]))
-    factor = select(x < 0, e, 1.0)
+    """1 - q for x >= 0, e (1 - q) for x < 0, where e = exp(-|x|), q = e / (1 + e)."""
+    e = exp_clamped(at_least(-abs(x), LOWEST.at(x)))
+    factor = select(x < 0.0, e, 1.0)
     return fma(-factor, e / (e + 1.0), factor)
 
 
 def tanh(x: Value) -> Value:
-    """e / (e + 2) where e = exp(2|x|) - 1; near 0, the same as |x| and a small term."""
-    t = at_most(abs(x), {"f32": 10.0, "f64": 20.0}[x.kind])
+    """e / (e + 2) where e = expm1(2|x|); near 0, the same as |x| and a small term."""
+    t = at_most(abs(x), per_format(x, 10.0, 20.0))
     n, p = reduce_exp(t + t)
     s = power_of_two(n, x.kind)
     e = fma(s, p, s - 1.0)
@@ -328,287 +326,339 @@ def tanh(x: Value) -> Value:
     return (y + select(near, t, 0.0)).copysign(x)
 
 
-def expm1(x: Value) -> Value:
-    bounded = at_most(at_least(x, {"f32": -20.0, "f64": -40.0}[x.kind]), HIGHEST[x.kind])
-    n, p = reduce_exp(bounded)
-    s = power_of_two(n, x.kind, -1)
-    y = fma(s, p, s - 0.5) * 2.0
-    return select(abs(x) < 0.25, p, y).copysign(x)  # halves lose subnormal bits
-
-
-# erf(t) = 1 - exp(-t (9/8 + Q(t))) for 0 <= t <= 3.92 or 5.92, where erf rounds to 1.
-ERF = {
-    "f32": (  # 2^-27.9
-        0.0033791717141866684,
-        0.6366193890571594,
-        0.10277759283781052,
-        -0.019151868298649788,
-        -0.00016287784092128277,
-        0.0016696291277185082,
-        -0.0006342838169075549,
-        0.0001180471372208558,
-        -9.301294994656928e-06,
-    ),
-    "f64": (  # 2^-57.4
-        0.003379167095512568,
-        0.6366197723675837,
-        0.10277260330178167,
-        -0.01912844700488509,
-        -0.00020919469737020128,
-        0.0016962064066586085,
-        -0.0005901256675788924,
-        2.587904619462423e-05,
-        6.449061457265176e-05,
-        -2.972139689604452e-05,
-        3.4029274237149688e-06,
-        2.8407005432726456e-06,
-        -1.7471915039845292e-06,
-        3.409380421787834e-07,
-        1.3420960365347467e-07,
-        -1.4020958256919386e-07,
-        6.508298584599283e-08,
-        -2.0744993571892614e-08,
-        4.9400772186049485e-09,
-        -8.963263810689663e-10,
-        1.2296947451596077e-10,
-        -1.2394580248563437e-11,
-        8.672372399713623e-13,
-        -3.7649209306155806e-14,
-        7.637515723884676e-16,
-    ),
-}
+# erf(t) = 1 - exp(-t (9/8 + Q(t))) for 0 <= t, up to where erf rounds to 1.
+ERF = table(
+    f32="""0.0033791717 0.6366194 0.10277759 -0.019151868 -0.00016287784
+    0.0016696291 -0.0006342838 0.00011804714 -9.301295e-06""",  # 2^-27.9
+    f64="""0.003379167095512568 0.6366197723675837 0.10277260330178167
+    -0.01912844700488509 -0.00020919469737020128 0.0016962064066586085
+    -0.0005901256675788924 2.587904619462423e-05 6.449061457265176e-05
+    -2.972139689604452e-05 3.4029274237149688e-06 2.8407005432726456e-06
+    -1.7471915039845292e-06 3.409380421787834e-07 1.3420960365347467e-07
+    -1.4020958256919386e-07 6.508298584599283e-08 -2.0744993571892614e-08
+    4.9400772186049485e-09 -8.963263810689663e-10 1.2296947451596077e-10
+    -1.2394580248563437e-11 8.672372399713623e-13 -3.7649209306155806e-14
+    7.637515723884676e-16""",  # 2^-57.4
+)
 
 
 def erf(x: Value) -> Value:
-    t = at_most(abs(x), {"f32": 3.919206, "f64": 5.9215873}[x.kind])
-    n, p = reduce_exp(-fma(t, 1.125, t * polynomial(t, ERF[x.kind])))
+    t = at_most(abs(x), per_format(x, 3.919206, 5.9215873))
+    n, p = reduce_exp(-fma(t, 1.125, t * ERF.at(t)))
     s = power_of_two(n, x.kind)
     return fma(-s, p, 1.0 - s).copysign(x)
 
 
 # ---------------------------------------------------------------- logarithms
 
-# 2 artanh(s) = s (2 + s² P(s²)) for |s| <= 3 - √8.
-ARTANH = {
-    "f32": (0.6666677594184875, 0.39977580308914185, 0.29870960116386414),  # 2^-30.2
-    "f64": (  # 2^-59.5
-        0.6666666666666734,
-        0.39999999999416586,
-        0.2857142874206349,
-        0.2222219859867023,
-        0.18183563333699795,
-        0.15314068617410212,
-        0.14795834096642144,
-    ),
-}
+# 2 artanh(s) = 2s + s³ P(s²) for |s| <= 3 - √8.
+ARTANH = table(
+    f32="0.66666776 0.3997758 0.2987096",  # 2^-30.2
+    f64="""0.6666666666666734 0.39999999999416586 0.2857142874206349
+    0.2222219859867023 0.18183563333699795 0.15314068617410212
+    0.14795834096642144""",  # 2^-59.5
+)
 
 
 def exponent_and_mantissa(x: Value) -> tuple[Value, Value]:
-    """k, an integer, and m with x = 2^(k - bias) m, √½ <= m < √2, for normal x."""
-    mantissa, root = x.format.mantissa, integer(0.5**0.5, x.kind)
-    shifted = x.bits + (integer(1.0, x.kind) - root)
+    """An integer k and m with x = 2^(k - bias) m, √½ <= m < √2, for normal x."""
+    mantissa, root = x.format.mantissa, bits_of(math.sqrt(0.5), x.kind)
+    shifted = x.bits + (bits_of(1.0, x.kind) - root)
     m = (shifted & ((1 << mantissa) - 1)) + root
-    return shifted >> mantissa, m.number(x.kind)
+    return shifted >> mantissa, m.cast("bitcast", x.kind)
 
 
-def as_number(k: Value, kind: str, bias: Operand) -> Value:
-    """k - bias, floating, from an integer 0 <= k < 2^mantissa."""
-    magic = FORMATS[kind].magic
-    return (k | integer(magic, kind)).number(kind) - bias
+def floating(k: Value, x: Value) -> Value:
+    """The integer 0 <= k < 2^mantissa, and the magic number on top."""
+    return (k | bits_of(x.format.magic, x.kind)).cast("bitcast", x.kind)
+
+
+def split(x: Value) -> tuple[Value, Value]:
+    """e and m, floating, with x = 2^e m, √½ <= m < √2, for all positive x."""
+    bias, scale = x.format.magic + x.format.bias, x.format.mantissa + 1
+    subnormal = x < 2.0 ** (1 - x.format.bias)
+    k, m = exponent_and_mantissa(select(subnormal, x * 2.0**scale, x))
+    e = floating(k, x)
+    return select(subnormal, e - (bias + scale), e - bias), m
 
 
 def log_reduced(e: Value, f: Value) -> Value:
     """e log 2 + log(1 + f).
 
-    With s = f / (2 + f), log(1 + f) is 2 artanh(s), and f stands in front of the small
-    terms if 2s is written f - f²/2 + s f²/2.
+    log(1 + f) is 2 artanh(s) with s = f / (2 + f). To have f and not a rounded 2s as
+    the large term, 2s is written f - f²/2 + s f²/2.
     """
     high, low = LN2[f.kind]
     s = f / (f + 2.0)
     z = s * s
     h = f * (f * 0.5)
-    tail = fma(s, fma(z, polynomial(z, ARTANH[f.kind]), h), e * low) - h
+    tail = fma(s, fma(z, ARTANH.at(z), h), e * low) - h
     return fma(e, high, f + tail)
 
 
 def with_edges(y: Value, x: Value) -> Value:
-    """The logarithm y of x, put right where x is not positive or not finite."""
-    inf = float("inf")
-    y = select(x < inf, y, x)
-    return select(x <= 0, select(x.equals(0), x.like(-inf), float("nan")), y)
+    """y, the logarithm of x, put right where x is not positive or not finite."""
+    y = select(x < math.inf, y, x)
+    return select(x <= 0.0, select(x.equals(0.0), x.like(-math.inf), math.nan), y)
 
 
 def log(x: Value) -> Value:
-    mantissa, bias = x.format.mantissa, x.format.bias + x.format.magic
-    small = x < 2.0 ** (1 - x.format.bias)  # subnormal: scaled by 2^(mantissa + 1)
-    k, m = exponent_and_mantissa(select(small, x * 2.0 ** (mantissa + 1), x))
-    e = as_number(k, x.kind, select(small, x.like(bias + mantissa + 1), bias))
+    e, m = split(x)
     return with_edges(log_reduced(e, m - 1.0), x)
 
 
 def log1p(x: Value) -> Value:
-    """log(2^e (1 + f)) where f is taken from x, not from the rounded 1 + x."""
+    """log(2^e (1 + f)) where f comes from x, not from the rounded 1 + x."""
+    bias, mantissa = x.format.bias, x.format.mantissa
     u = x + 1.0
     k, m = exponent_and_mantissa(u)
-    bias, mantissa = x.format.bias, x.format.mantissa
-    s = ((k.like(2 * bias) - k) << mantissa).number(x.kind)  # 2^-e
+    s = ((2 * bias - k) << mantissa).cast("bitcast", x.kind)  # 2^-e
     f = select(x < 2.0 ** (mantissa + 2), fma(x, s, s - 1.0), m - 1.0)
-    y = log_reduced(as_number(k, x.kind, bias + x.format.magic), f)
+    y = log_reduced(floating(k, x) - (x.format.magic + bias), f)
     return with_edges(y, u).copysign(x)
+
+
+# ---------------------------------------------------------------- powers
+
+# 2 artanh(s) = 2s + s³ (2/3 + s² R(s²)) for |s| <= 3 - √8.
+ARTANH_LONG = table(
+    f32="0.40000153 0.28547084 0.234199",  # 2^-36.8
+    f64="""0.40000000000002256 0.28571428570099333 0.22222222520011026
+    0.1818178435574192 0.1538675801339956 0.13256798418659232
+    0.13196538085852696""",  # 2^-66.3
+)
+
+
+def product(a: Value, b: Value) -> tuple[Value, Value]:
+    """a b, and what its rounding left off."""
+    p = a * b
+    return p, exact_fma(a, b, -p)
+
+
+def total(a: Value, b: Value) -> tuple[Value, Value]:
+    """a + b, and what its rounding left off, where |a| >= |b| or a = 0."""
+    s = a + b
+    return s, (a - s) + b
+
+
+def long_log(e: Value, f: Value) -> tuple[Value, Value]:
+    """e log 2 + log(1 + f) with some ten bits more than fit into one number.
+
+    As in ``log_reduced``, but every quantity is a sum of two, the second (``_low``)
+    being what the first does not hold.
+    """
+    d, d_low = total(f.like(2.0), f)
+    s = f / d
+    s_low = exact_fma(-s, d_low, exact_fma(-s, d, f)) * (0.5 - s * 0.5)  # 1/d
+    z, z_low = product(s, s)
+    z_low = fma(s + s, s_low, z_low)
+    third = rounded(2 / 3, f.kind)
+    p, p_low = total(f.like(third), z * ARTANH_LONG.at(z))
+    p_low = p_low + float(Fraction(2, 3) - Fraction(third))
+    v, v_low = product(z, p)
+    v_low = v_low + fma(z, p_low, z_low * p)
+    w, w_low = product(s, v)
+    w_low = w_low + fma(s, v_low, s_low * v)
+    y, y_low = total(s + s, w)
+    y_low = y_low + fma(s_low, 2.0, w_low)
+    high, low = LN2[f.kind]
+    y, rest = total(e * high, y)
+    return y, rest + fma(e, low, y_low)
+
+
+def power_f32(a: Value, y: Value) -> Value:
+    """exp(y log a) of floats, in doubles."""
+    a, y = a.cast("fpext", "f64"), y.cast("fpext", "f64")
+    k, m = exponent_and_mantissa(a)
+    log_a = log_reduced(floating(k, a) - (a.format.magic + a.format.bias), m - 1.0)
+    log_a = select(a.equals(0.0), -math.inf, select(a < math.inf, log_a, a))
+    one = a.equals(1.0) | y.equals(0.0)  # even if the other is NaN
+    n, p = reduce_exp(at_most(at_least(select(one, 0.0, y * log_a), -200.0), 200.0))
+    s = power_of_two(n, "f64")
+    return fma(s, p, s).cast("fptrunc", "f32")
+
+
+def power_f64(a: Value, y: Value) -> Value:
+    e, m = split(a)
+    log_a, log_low = long_log(e, m - 1.0)
+    log_a = select(a.equals(0.0), -math.inf, select(a < math.inf, log_a, a))
+    power, power_low = product(y, log_a)
+    power_low = fma(y, log_low, power_low)
+    power_low = select(abs(power) < 1000.0, power_low, 0.0)
+    one = a.equals(1.0) | y.equals(0.0)  # even if the other is NaN
+    return exp_clamped(clamp(select(one, 0.0, power)), power_low)
+
+
+def pow(x: Value, y: Value) -> Value:
+    """exp(y log |x|); what the sign of x makes of it depends on y, an integer or not.
+
+    The product may be as large as 745, and its error is the relative error of the
+    result: the logarithm and the product carry a second number along.
+    """
+    size = per_format(x, power_f32, power_f64)(abs(x), y)
+    half = y * 0.5
+    whole = y.floor().equals(y)
+    odd = whole & (half.floor() < half)
+    result = select(odd, size.copysign(x), size)
+    complex = (x < 0.0) & (x > -math.inf)
+    return select(complex, select(whole, result, math.nan), result)
 
 
 # ---------------------------------------------------------------- sine and cosine
 
-# sin(r) = r + r³ P(r²) for |r| <= π / 2.
-SIN = {
-    "f32": (  # 2^-27.3
-        -0.16666659712791443,
-        0.008333069272339344,
-        -0.00019809776858889292,
-        2.606095677037956e-06,
-    ),
-    "f64": (  # 2^-61.5
-        -0.16666666666666666,
-        0.008333333333333207,
-        -0.0001984126984121248,
-        2.755731921156944e-06,
-        -2.5052106904411577e-08,
-        1.6058941001219287e-10,
-        -7.643019327720671e-13,
-        2.7214189208185865e-15,
-    ),
-}
+# sin(r) = r + r³ P(r²) and cos(r) = 1 + r² Q(r²) for |r| <= π / 4.
+SIN = table(
+    f32="-0.16666655 0.008332188 -0.00019518095",  # 2^-27.9
+    f64="""-0.1666666666666663 0.00833333333332184 -0.00019841269829358574
+    2.755731353854788e-06 -2.5050734397123306e-08 1.5895433881112148e-10""",  # 2^-57.9
+)
+COS = table(
+    f32="-0.5 0.041666646 -0.001388731 2.4432327e-05",  # 2^-33.0
+    f64="""-0.5 0.041666666666666595 -0.0013888888888873325 2.4801587288983658e-05
+    -2.755731421006047e-07 2.087570426785885e-09 -1.135868311165674e-11""",  # 2^-63.9
+)
 
 
 @functools.cache
 def pi(bits: int) -> int:
     """The integer part of π 2^bits, by Machin's 16 arctan(1/5) - 4 arctan(1/239)."""
-    total, one = 0, 1 << (bits + 16)
+    total = 0
     for factor, n in ((16, 5), (-4, 239)):
-        power = factor * one // n
-        for k in range(1, 2 * bits, 2):
-            total += power // (k if k % 4 == 1 else -k)
-            power //= n * n
+        power = (factor << (bits + 16)) // n
+        for k in range(1, 2 * bits, 4):
+            total += power // k - power // (n * n * (k + 2))
+            power //= n**4
     return total >> 16
 
 
-def parts_of_pi(kind: str) -> list[float]:
-    """π as a sum of three positive numbers of this format."""
+def parts_of_half_pi(kind: str) -> list[float]:
+    """π / 2 as a sum of three positive numbers of this format."""
     rest, parts = pi(400), []
     for _ in range(3):
         low = rest.bit_length() - (FORMATS[kind].mantissa + 1)
-        parts.append((rest >> low << low) / (1 << 400))
+        parts.append((rest >> low << low) / (1 << 401))
         rest &= (1 << low) - 1
     return parts
 
 
-def far_remainder() -> tuple[str, str]:
-    """The reduction for arguments of any size, one at a time (Payne and Hanek, 1983).
-
-    With x = m 2^k, x / π is needed modulo 2 and with 138 bits after the point, for some
-    double is that close to a multiple of π. So 1 / π is stored with more than a
-    thousand bits, and only the 192 that matter for this k are multiplied by m: those
-    before them give multiples of 2, those after them nothing that counts.
-    """
-    code = Code(1)
-    x, half = Value(code, "f64", "%x"), Value(code, "i192", "%half")
-    shift = at_most(2047 - ((x.bits >> 52) & 2047), 1007)
-    byte = code.write("ptr", f"getelementptr i8, ptr @dezero.inverse_pi, i64 {(shift >> 3).text}")
-    window = code.write("i256", f"load i256, ptr {byte.text}, align 1")
-    window = (window >> (shift & 7).cast("zext", "i256")).cast("trunc", "i192")
-    m = ((x.bits & ((1 << 52) - 1)) | (1 << 52)).cast("zext", "i192")
-    turns = m * window  # |x| / π modulo 2, in units of 2^-191
-    turns = select(x < 0, 0 - turns, turns) + half
-    odd = (turns + (1 << 190)) < 0  # the nearest integer
-    fraction = turns << 1  # what is left, from -1/2 to 1/2, in units of 2^-192
-    negative = fraction < 0
-    fraction = select(negative, 0 - fraction, fraction)
-    high = (fraction >> 128).cast("trunc", "i64").cast("uitofp", "f64")
-    low = (fraction >> 64).cast("trunc", "i64").cast("uitofp", "f64")
-    fraction = fma(low, 2.0**-128, high * 2.0**-64)
-    first, second, _ = parts_of_pi("f64")
-    r = fma(fraction, first, fraction * second) + (x - x)  # NaN for infinity
-    r = select(odd ^ negative, -r, r)
-    head = "define internal double @dezero.remainder(double %x, i192 %half)"
-    return (
-        f"@dezero.inverse_pi = internal constant i1280 {(1 << 2363) // pi(1200)}",
-        "\n".join(
-            [f"{head} cold noinline nounwind {{", *code.lines, f"  ret double {r.text}", "}"]
-        ),
-    )
-
-
-def turned(x: Value, half: int) -> Value:
-    """r with |r| <= π / 2 and sin(r) = sin(x + half π / 2).
-
-    Three parts of π are enough for most arguments; if some lane holds one that is
-    larger, its block calls ``far_remainder``, lane by lane.
-    """
-    code, first, second, third = x.code, *parts_of_pi(x.kind)
-    if half:
-        shifted = fma(x, 1 / math.pi, 0.5) + x.format.magic
-        n = (shifted - x.format.magic) - 0.5
-    else:
-        shifted = fma(x, 1 / math.pi, x.format.magic)
-        n = shifted - x.format.magic
-    r = exact_fma(n, -first, x)
-    r = exact_fma(n, -third, exact_fma(n, -second, r))
-    near = (r.bits ^ (shifted.bits << (x.format.width - 1))).number(x.kind)
-    is_far = abs(x) >= {"f32": 2.0**17, "f64": 2.0**30}[x.kind]
-    return code.unless(is_far, near, lambda: select(is_far, far(x, half), near))
-
-
-def far(x: Value, half: int) -> Value:
-    """``turned`` for arguments of any size."""
-    code, kind, scalar = x.code, x.code.type(x.kind), x.format.scalar
-    code.needs |= set(far_remainder())
-    result = "poison"
-    for lane in range(code.lanes):
-        value, vector = x.text, f"<{code.lanes} x {scalar}>"
-        one = Code(1)
-        one.lines = code.lines
-        value = Value(one, x.kind, x.text)
-        if code.lanes > 1:
-            value = one.write(x.kind, f"extractelement {kind} {x.text}, i64 {lane}")
-        if x.kind == "f32":
-            value = value.cast("fpext", "f64")
-        arguments = f"double {value.text}, i192 {half << 190}"
-        value = one.write("f64", f"call double @dezero.remainder({arguments})")
-        if x.kind == "f32":
-            value = value.cast("fptrunc", "f32")
-        if code.lanes == 1:
-            return value
-        result = one.write(x.kind, f"insertelement {kind} {result}, {scalar} {value.text}, i64 {lane}").text
-    return Value(code, x.kind, result)
-
-
-def sine(r: Value) -> Value:
-    """sin(r) for |r| <= π / 2."""
+def sine(r: Value, n: Value) -> Value:
+    """sin(r + n π / 2) for |r| <= π / 4 and an integer n."""
     z = r * r
-    return fma(r * z, polynomial(z, SIN[r.kind]), r).copysign(r)
+    s = fma(r * z, SIN.at(z), r).copysign(r)  # -0 stays
+    c = fma(z, COS.at(z), 1.0)
+    y = select((n & 1).equals(1), c, s)
+    return (y.bits ^ ((n & 2) << (r.format.width - 2))).cast("bitcast", r.kind)
+
+
+def turned(x: Value, quarters: int) -> Value:
+    """sin(x + quarters π / 2).
+
+    π / 2 in three parts is enough for all but large arguments; those are handed to
+    ``far_sine``, lane by lane, in a block that is entered if a lane holds one.
+    """
+    code = x.code
+    far = abs(x) >= per_format(x, 2.0**17, 2.0**30)
+    shifted = fma(x, 2 / math.pi, x.format.magic)
+    n = shifted - x.format.magic
+    r = x
+    for part in parts_of_half_pi(x.kind):
+        r = exact_fma(n, -part, r)
+    near = sine(r, shifted.bits + quarters)
+
+    def one(value: Value) -> Value:
+        wide = value.cast("fpext", "f64") if x.kind == "f32" else value
+        called = f"call double @dezero.far.sine({wide}, i64 {quarters})"
+        y = value.code.write("f64", called)
+        return y.cast("fptrunc", "f32") if x.kind == "f32" else y
+
+    def rare() -> Value:
+        code.needs.update(far_sine())
+        if code.lanes == 1:
+            return select(far, one(x), near)
+        y, scalar = near, Code(1, code.lines)
+        for lane in range(code.lanes):
+            value = scalar.write(x.kind, f"extractelement {x}, i64 {lane}")
+            y = code.write(x.kind, f"insertelement {y}, {one(value)}, i64 {lane}")
+        return select(far, y, near)
+
+    return code.unless(far, near, rare)
 
 
 def sin(x: Value) -> Value:
-    return sine(turned(x, 0))
+    return turned(x, 0)
 
 
 def cos(x: Value) -> Value:
-    return sine(turned(x, 1))
+    return turned(x, 1)
 
 
-# ---------------------------------------------------------------- the table
+@functools.cache
+def far_sine() -> tuple[str, str]:
+    """sin(x + quarters π / 2) for one double of any size.
 
-# The largest error found, in units in the last place; who is here, is defined.
-ERROR_BOUNDS: dict[tuple[str, str], float] = {
-    (f.__name__, t): 2.0
-    for f in (exp, expm1, log, log1p, tanh, sigmoid, erf, sin, cos)
-    for t in ("f32", "f64")
+    With |x| = m 2^k, the product x (2/π) is needed modulo 4 and with about 140 bits
+    after the point, as close do some numbers come to a multiple of π / 2. Of the
+    thousand bits of 2/π that are stored, those before the 192 that are multiplied by m
+    would give multiples of 4, and those after them nothing that counts.
+
+    Payne, Hanek, Radian Reduction for Trigonometric Functions, 1983.
+    """
+    code = Code(1)
+    x, quarters = Value(code, "f64", "%x"), Value(code, "i64", "%quarters")
+    exponent = (x.bits >> 52) & 2047
+    shift = at_most(2047 - exponent, 1007)
+    address = f"getelementptr i8, ptr @dezero.two.over.pi, {shift >> 3}"
+    window = code.write("i256", f"load i256, {code.write('ptr', address)}, align 1")
+    window = (window >> (shift & 7).cast("zext", "i256")).cast("trunc", "i192")
+    m = (x.bits & ((1 << 52) - 1)) | (1 << 52)
+    turns = m.cast("zext", "i192") * window  # |x| 2/π modulo 4, in units of 2^-190
+    turns = select(x < 0.0, 0 - turns, turns)
+    n = (turns + (1 << 189)) >> 190  # the nearest integer
+    rest = turns - (n << 190)
+    size = select(rest < 0, 0 - rest, rest)
+    high = (size >> 126).cast("trunc", "i64").cast("uitofp", "f64")
+    low = (size >> 62).cast("trunc", "i64").cast("uitofp", "f64")
+    fraction = fma(low, 2.0**-128, high * 2.0**-64)
+    first, second, _ = parts_of_half_pi("f64")
+    r = fma(fraction, first, fraction * second) + (x - x)  # NaN for infinity
+    y = sine(select(rest < 0, -r, r), n.cast("trunc", "i64") + quarters)
+    return (
+        "\n".join(
+            [
+                "define internal double @dezero.far.sine(double %x, i64 %quarters)"
+                " cold noinline {",
+                *code.lines,
+                f"  ret {y}",
+                "}",
+            ]
+        ),
+        f"@dezero.two.over.pi = internal constant i1280 {(1 << 2400) // pi(1237)}",
+    )
+
+
+# ---------------------------------------------------------------- what there is
+
+BODIES: dict[str, Callable[..., Value]] = {
+    "exp": exp,
+    "expm1": expm1,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "erf": erf,
+    "log": log,
+    "log1p": log1p,
+    "pow": pow,
+    "sin": sin,
+    "cos": cos,
 }
-FUNCTIONS = {"exp": 1, "expm1": 1, "log": 1, "log1p": 1, "tanh": 1, "sigmoid": 1, "erf": 1, "sin": 1, "cos": 1}
+FUNCTIONS = {name: 2 if name == "pow" else 1 for name in BODIES}
+
+ERROR_BOUNDS: dict[tuple[str, str], float] = {
+    (name, dtype): 2.0 for name in BODIES for dtype in FORMATS
+}
 
 
 class Definition(NamedTuple):
-    """A function as text, and the lines that a module must hold once for all of them."""
+    """A function as text, and the texts that a module must hold once beside it."""
 
     text: str
     needs: frozenset[str]
@@ -616,19 +666,20 @@ class Definition(NamedTuple):
 
 @functools.cache
 def definition(name: str, dtype: str, lanes: int) -> Definition:
+    """The function that a kernel calls by ``symbol(name, dtype, lanes)``."""
     code = Code(lanes)
     arguments = [Value(code, dtype, f"%{a}") for a in "xy"[: FUNCTIONS[name]]]
-    result = globals()[name](*arguments)
-    kind = code.type(dtype)
-    parameters = ", ".join(f"{kind} {a.text}" for a in arguments)
-    head = f"define internal {kind} {symbol(name, dtype, lanes)}({parameters})"
-    lines = [f"{head} alwaysinline nounwind {{", "entry:", *code.lines]
-    text = "\n".join([*lines, f"  ret {kind} {result.text}", "}", ""])
-    return Definition(text, frozenset(code.needs))
+    result = BODIES[name](*arguments)
+    parameters = ", ".join(map(str, arguments))
+    head = f"define internal {code.type(dtype)} {symbol(name, dtype, lanes)}"
+    lines = [f"{head}({parameters}) alwaysinline {{", "entry:", *code.lines]
+    return Definition(
+        "\n".join([*lines, f"  ret {result}", "}"]), frozenset(code.needs)
+    )
 
 
 def definitions(wanted: Iterable[tuple[str, str, int]]) -> str:
-    """All that a module needs in order to call these functions."""
-    found = [definition(*w) for w in dict.fromkeys(wanted)]
-    needs = sorted(set().union(*(d.needs for d in found)))
-    return "\n".join([*needs, "", *(d.text for d in found)])
+    """All that a module needs to call these functions: (name, dtype, lanes)."""
+    found = [definition(*each) for each in dict.fromkeys(wanted)]
+    needs = sorted(set().union(*(each.needs for each in found)))
+    return "\n".join([*needs, *(each.text for each in found), ""])

@@ -129,6 +129,8 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
         if below.shape == node.shape:
             return below
         return node.with_inputs([below])
+    if op == "reduce" and inputs[0].size == node.size and inputs[0].dtype == node.dtype:
+        return _reshaped(inputs[0], node.shape)  # of one element each
     if ufunc is np.positive:
         return inputs[0]
     if ufunc in (np.multiply, np.divide):

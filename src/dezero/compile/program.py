@@ -414,11 +414,11 @@ class Program:
         attrs, slots = node.attrs, self.slots
         readers = [self._reader(x) for x in node.inputs]
         if node.op == "require":
-            error, (condition,) = attrs["error"], readers
+            error, (condition, x) = attrs["error"], readers
 
             def check() -> None:
-                if not condition().all():
-                    raise error()
+                if not condition():
+                    raise error(x().min(), x().max())
 
             return check
         if node.op in ("call", "random"):

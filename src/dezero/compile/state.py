@@ -227,7 +227,6 @@ class Recorder:
         self.attributes: dict[tuple[int, str], _Attribute] = {}
         self.containers: dict[int, tuple[Any, Any]] = {}  # with a copy
         self.places: list[Place] = []  # that hold a Tracer meanwhile
-        self.requirements: list[tuple[Node, Callable[[], Exception]]] = []
         self.arguments: dict[int, int] = {}  # ids of Variables given as arguments
         self._marks: dict[int, int] = {}
 
@@ -339,9 +338,9 @@ class Recorder:
     def source(self, generator: Any) -> Any:
         return Drawing(self.creation, generator)
 
-    def require(self, condition: Any, error: Callable[[], Exception]) -> None:
-        checked = self.trace.emit("require", [condition], {"error": error})
-        self.requirements.append((checked.node, error))
+    def require(self, condition: Any, error: Any, x: Any) -> None:
+        """A check of numbers, to be made at every call."""
+        self.trace.emit("require", [condition, x], {"error": error})
 
     # -- the end ----------------------------------------------------------------------
 

@@ -215,7 +215,7 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         trace = self.trace
         index = trace.plain_index(index)
         if _is_basic(index):
-            return self._view("slice", index=index)
+            return self._view("slice", index=_as_view(index))
         template, arrays = trace.holes(index)
         return trace.emit("gather", [self, *arrays], {"index": template})
 
@@ -232,7 +232,7 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
                 return
         index = trace.plain_index(index)
         if _is_basic(index):
-            self._view("slice", index=index)._write(value)
+            self._view("slice", index=_as_view(index))._write(value)
             return
         template, arrays = trace.holes(index)
         value = trace.cast(trace.as_tracer(value, self), self.dtype)
@@ -442,6 +442,12 @@ def _is_basic(index: Any) -> bool:
         or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
         for part in parts
     )
+
+
+def _as_view(index: Any) -> Any:
+    """A basic index that gives a view even of a single element."""
+    index = index if isinstance(index, tuple) else (index,)
+    return index if Ellipsis in index else (*index, Ellipsis)
 
 
 _SHAPE_QUESTIONS = {

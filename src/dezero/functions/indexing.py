@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
+from dezero.backend.tracing import is_traced, require
 from dezero.core import Function, Variable, as_input
 
 
@@ -51,7 +52,7 @@ class GetItemGrad(Function):
         gx = xp.zeros(self.shape, dtype=gy.dtype)
         if not _repeats(self.slices):
             gx[self.slices] = gy
-        elif hasattr(self.slices, "dtype"):
+        elif hasattr(self.slices, "dtype") and not is_traced(gy):
             rows = xp.asarray(self.slices, np.intp).reshape(-1, 1) % len(gx)
             width = math.prod(self.shape[1:])
             # By one flat index, add.at is ten times faster than row by row.
@@ -108,9 +109,13 @@ def embed_id(x: Any, W: Any) -> Variable:
         raise TypeError(
             f"embed_id: expected integers, got {ids.dtype}; write x.astype(np.int64)"
         )
-    if ids.size and not (ids.min() >= 0 and ids.max() < len(W)):
-        raise IndexError(
-            f"embed_id: expected ids from 0 to {len(W) - 1} for W {W.shape}, got from "
-            f"{ids.min()} to {ids.max()}"
+    if ids.size:
+        require(
+            (ids.min() >= 0) & (ids.max() < len(W)),
+            lambda low, high: IndexError(
+                f"embed_id: expected ids from 0 to {len(W) - 1} for W {W.shape}, got "
+                f"from {low} to {high}"
+            ),
+            ids,
         )
     return get_item(W, ids)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, as_array, get_array_module
+from dezero.backend.tracing import require
 from dezero.core import Function, Variable, as_input
 from dezero.functions.activation import SoftmaxGrad, sigmoid, softmax
 from dezero.functions.elementwise import clip, log
@@ -95,11 +96,6 @@ def mean_squared_error_simple(x0: Any, x1: Any) -> Variable:
 # -- one class of several -----------------------------------------------------------
 
 
-def _readable(x: Array) -> bool:
-    """Whether the values of ``x`` are there to be checked: a tracer's are not."""
-    return isinstance(x, np.ndarray) or get_array_module(x) is not np
-
-
 def _labels(operation: str, x: Variable, t: Any) -> Variable:
     """``t`` as labels for ``x`` (N, C, ...): (N, ...) integers from 0 to C - 1."""
     t = as_input(t)
@@ -129,11 +125,14 @@ def _labels(operation: str, x: Variable, t: Any) -> Variable:
     labels, classes = t.data, x.shape[1]
     # Seen as unsigned, a negative label is a large one: a single look finds both.
     unsigned = labels.dtype.str.replace("i", "u")
-    if _readable(labels) and labels.view(unsigned).max() >= classes:
-        raise IndexError(
+    require(
+        labels.view(unsigned).max() < classes,
+        lambda low, high: IndexError(
             f"{operation}: expected labels from 0 to {classes - 1} for x {x.shape}, "
-            f"got from {labels.min()} to {labels.max()}"
-        )
+            f"got from {low} to {high}"
+        ),
+        labels,
+    )
     return t
 
 
@@ -370,10 +369,12 @@ def binary_cross_entropy(p: Any, t: Any) -> Variable:
     """
     p = as_floating(p)
     t = _targets("binary_cross_entropy", p, t)
-    data = p.data
-    if _readable(data) and (data.min() < 0 or data.max() > 1):
-        raise ValueError(
-            f"binary_cross_entropy: expected p from 0 to 1, got from {data.min()} to "
-            f"{data.max()}; for scores x write sigmoid_cross_entropy(x, t)"
-        )
+    require(
+        (p.data.min() >= 0) & (p.data.max() <= 1),
+        lambda low, high: ValueError(
+            f"binary_cross_entropy: expected p from 0 to 1, got from {low} to {high}; "
+            "for scores x write sigmoid_cross_entropy(x, t)"
+        ),
+        p.data,
+    )
     return BinaryCrossEntropy()(_Inside()(p), t)
