@@ -309,7 +309,7 @@ class Writer:
         last += [stage[n] - 1 for n in reduces if levels[n] == "row"]
         self.passes = 1 + max(last, default=0)
         self.kept: list[Node] = []  # in scratch
-        for p in range(self.passes):
+        for p in reversed(range(self.passes)):
             for node in self._roots(p):
                 self._keep(node, p, set())
 
@@ -318,7 +318,8 @@ class Writer:
         levels = self.group.levels
         found = []
         for node, level in levels.items():
-            if level == "full" and node in self.outputs and self.stage[node] == p:
+            leaves = node in self.outputs or node in self.kept
+            if level == "full" and leaves and self.stage[node] == p:
                 found.append(node)
             if node.op == "reduce" and self._pass_of(node) == p:
                 x = node.inputs[0]

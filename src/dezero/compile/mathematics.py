@@ -449,44 +449,22 @@ def long_log(e: Value, f: Value) -> tuple[Value, Value]:
     """
     d, d_low = total(f.like(2.0), f)
     s = f / d
-    s_low = exact_fma(-s, d_low, exact_fma(-s, d, f)) * (0.5 - s * 0.5)  # 1/d
+    half = exact_fma(-s, d_low, exact_fma(-s, d, f)) * 0.5
+    s_low = fma(-half, s, half)  # 1 / d is (1 - s) / 2
     z, z_low = product(s, s)
     z_low = fma(s + s, s_low, z_low)
     third = rounded(2 / 3, f.kind)
     p, p_low = total(f.like(third), z * ARTANH_LONG.at(z))
     p_low = p_low + float(Fraction(2, 3) - Fraction(third))
     v, v_low = product(z, p)
-    v_low = v_low + fma(z, p_low, z_low * p)
+    v_low = fma(z_low, p, fma(z, p_low, v_low))
     w, w_low = product(s, v)
-    w_low = w_low + fma(s, v_low, s_low * v)
+    w_low = fma(s_low, v, fma(s, v_low, w_low))
     y, y_low = total(s + s, w)
     y_low = y_low + fma(s_low, 2.0, w_low)
     high, low = LN2[f.kind]
     y, rest = total(e * high, y)
     return y, rest + fma(e, low, y_low)
-
-
-def power_f32(a: Value, y: Value) -> Value:
-    """exp(y log a) of floats, in doubles."""
-    a, y = a.cast("fpext", "f64"), y.cast("fpext", "f64")
-    k, m = exponent_and_mantissa(a)
-    log_a = log_reduced(floating(k, a) - (a.format.magic + a.format.bias), m - 1.0)
-    log_a = select(a.equals(0.0), -math.inf, select(a < math.inf, log_a, a))
-    one = a.equals(1.0) | y.equals(0.0)  # even if the other is NaN
-    n, p = reduce_exp(at_most(at_least(select(one, 0.0, y * log_a), -200.0), 200.0))
-    s = power_of_two(n, "f64")
-    return fma(s, p, s).cast("fptrunc", "f32")
-
-
-def power_f64(a: Value, y: Value) -> Value:
-    e, m = split(a)
-    log_a, log_low = long_log(e, m - 1.0)
-    log_a = select(a.equals(0.0), -math.inf, select(a < math.inf, log_a, a))
-    power, power_low = product(y, log_a)
-    power_low = fma(y, log_low, power_low)
-    power_low = select(abs(power) < 1000.0, power_low, 0.0)
-    one = a.equals(1.0) | y.equals(0.0)  # even if the other is NaN
-    return exp_clamped(clamp(select(one, 0.0, power)), power_low)
 
 
 def pow(x: Value, y: Value) -> Value:
@@ -495,13 +473,20 @@ def pow(x: Value, y: Value) -> Value:
     The product may be as large as 745, and its error is the relative error of the
     result: the logarithm and the product carry a second number along.
     """
-    size = per_format(x, power_f32, power_f64)(abs(x), y)
+    a = abs(x)
+    finite = a < math.inf
+    e, m = split(a)
+    log_a, log_low = long_log(e, m - 1.0)
+    log_a = select(a.equals(0.0), -math.inf, select(finite, log_a, a))
+    power, power_low = product(y, log_a)
+    power_low = select(abs(power) < 1000.0, fma(y, log_low, power_low), 0.0)
+    one = a.equals(1.0) | y.equals(0.0)  # even if the other is NaN
+    size = exp_clamped(clamp(select(one, 0.0, power)), power_low)
     half = y * 0.5
     whole = y.floor().equals(y)
     odd = whole & (half.floor() < half)
-    result = select(odd, size.copysign(x), size)
-    complex = (x < 0.0) & (x > -math.inf)
-    return select(complex, select(whole, result, math.nan), result)
+    real = whole | (x >= 0.0) | (finite ^ 1)
+    return select(real, select(odd, size.copysign(x), size), math.nan)
 
 
 # ---------------------------------------------------------------- sine and cosine

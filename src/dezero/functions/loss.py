@@ -370,7 +370,7 @@ def binary_cross_entropy(p: Any, t: Any) -> Variable:
     p = as_floating(p)
     t = _targets("binary_cross_entropy", p, t)
     require(
-        (p.data.min() >= 0) & (p.data.max() <= 1),
+        ~((p.data.min() < 0) | (p.data.max() > 1)),  # NaN passes
         lambda low, high: ValueError(
             f"binary_cross_entropy: expected p from 0 to 1, got from {low} to {high}; "
             "for scores x write sigmoid_cross_entropy(x, t)"
