@@ -44,6 +44,18 @@ def _blas_switches() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
     return None
 
 
+def set_blas_threads(n: int) -> None:
+    """Have BLAS, and what is worked on in shares, use so many threads from now on."""
+    global _usual
+    switches = _blas_switches()
+    if switches is None:
+        return
+    with _lock:
+        _usual = n
+        if not _regions:
+            switches[1](n)
+
+
 @contextlib.contextmanager
 def _borrowed_threads() -> Iterator[int]:
     """How many threads the block may use: all that BLAS has, which keeps one."""

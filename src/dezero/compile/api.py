@@ -11,10 +11,14 @@ from typing import Any, overload
 import numpy as np
 
 from dezero import random
+from dezero.backend.threads import set_blas_threads
 from dezero.backend.tracing import watched_by
+from dezero.compile import llvm
+from dezero.compile.errors import MismatchError
 from dezero.compile.ir import Graph
 from dezero.compile.passes import PASSES
 from dezero.compile.program import Program, leaves_of, with_nodes
+from dezero.compile.report import explained, lowered
 from dezero.compile.state import (
     Cell,
     Effect,
@@ -31,22 +35,36 @@ from dezero.core.variable import Variable, data_slot, variables_watched_by
 
 _tracing = threading.RLock()  # NumPy's names lead elsewhere meanwhile
 MANY = 8  # programs of one step: so many draw a warning
+# How far the compiled step may be from the eager one, relative to the largest element.
+TOLERANCES = {"f4": 1e-4, "f8": 1e-9, "f2": 1e-2}
 
 
 class CompiledStep:
-    """A step that is compiled when it is first called; see ``compile``."""
+    """A step that is compiled when it is first called; see ``compile``.
 
-    def __init__(self, function: Callable[..., Any], check: int) -> None:
+    What is called with arguments of other shapes or types, or in another mode, is
+    compiled again; all these programs share the state.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], check: int = 0, profile: bool = False
+    ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._check = check
+        self._profile = profile
         self._programs: dict[Any, list[Program]] = {}
+        self._reasons: list[str] = []  # why each program was compiled
+        self._name = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the step."""
         leaves: list[Any] = []
         signature = _signature((args, kwargs), leaves), switches.get()
         for program in self._programs.get(signature, ()):
             if program.admits(leaves):
+                if self._check > 0:
+                    return self._checked_call(program, args, kwargs, leaves)
                 return program(leaves)
         return self._first_call(args, kwargs, leaves, signature)
 
@@ -54,43 +72,92 @@ class CompiledStep:
         """As a method: compiled for each instance by itself."""
         if instance is None:
             return self
-        name = f"_compiled_{self._function.__name__}"
+        name = f"_compiled_{self._name}"
         bound = instance.__dict__.get(name)
         if bound is None:
-            bound = CompiledStep(self._function.__get__(instance, owner), self._check)
+            function = self._function.__get__(instance, owner)
+            bound = CompiledStep(function, self._check, self._profile)
             instance.__dict__[name] = bound
         return bound
+
+    def explain(self) -> str:
+        """What was compiled: operations, kernels, memory, calls, and why so often.
+
+        With ``compile(profile=True)`` every call has its share of the time.
+        """
+        programs = [p for found in self._programs.values() for p in found]
+        if not programs:
+            return f"{self._name}: not compiled yet; call it first"
+        parts = [
+            f"{self._name}, program {i + 1} of {len(programs)}: {reason}\n"
+            + explained(program)
+            for i, (program, reason) in enumerate(
+                zip(programs, self._reasons, strict=True)
+            )
+        ]
+        return "\n\n".join(parts)
+
+    def lower(self, *args: Any, stage: str = "optimized", **kwargs: Any) -> str:
+        """The text of the step on its way to machine code, compiled for ``args``.
+
+        Nothing runs, and no state changes.
+
+        Args:
+            stage: ``'traced'`` (the operations as they came), ``'optimized'`` (after
+                the passes), ``'fused'`` (what runs together), ``'program'`` (the list
+                of calls), ``'llvm'`` or ``'assembly'``.
+        """
+        leaves: list[Any] = []
+        signature = _signature((args, kwargs), leaves), switches.get()
+        for program in self._programs.get(signature, ()):
+            if program.admits(leaves):
+                return lowered(program, stage)
+        return lowered(self._traced(args, kwargs, leaves, final=True), stage)
+
+    # -- compiling -----------------------------------------------------------------------
 
     def _first_call(
         self, args: Any, kwargs: Any, leaves: list[Any], signature: Any
     ) -> Any:
         """Trace and compile; where things begin to be, let them, eagerly, before."""
+        reason = self._reason(signature, leaves)
         try:
             program = self._traced(args, kwargs, leaves, final=False)
-        except Unsettled:
+        except Unsettled as event:
             result = self._function(*args, **kwargs)
             leaves.clear()
             signature = _signature((args, kwargs), leaves), switches.get()
             program = self._traced(args, kwargs, leaves, final=True)
-            self._keep(signature, program)
+            self._keep(signature, program, f"{reason}; ran eagerly once, as {event}")
             return result
-        self._keep(signature, program)
+        self._keep(signature, program, reason)
+        if self._check > 0:
+            return self._checked_call(program, args, kwargs, leaves)
         return program(leaves)
 
-    def _keep(self, signature: Any, program: Program) -> None:
-        programs = self._programs.setdefault(signature, [])
-        programs.append(program)
-        total = sum(map(len, self._programs.values()))
-        if total == MANY:
+    def _reason(self, signature: Any, leaves: list[Any]) -> str:
+        if not self._programs:
+            return "the first call"
+        same = self._programs.get(signature)
+        if same:
+            broken = next(g for g in same[-1].guards if not g.holds(leaves))
+            return f"{broken}, and is no more"
+        last = next(reversed(self._programs))
+        if last[1] != signature[1]:
+            return f"the switches were {last[1]} and are {signature[1]}"
+        return f"called with {_described(signature[0])}"
+
+    def _keep(self, signature: Any, program: Program, reason: str) -> None:
+        self._programs.setdefault(signature, []).append(program)
+        self._reasons.append(reason)
+        if len(self._reasons) == MANY:
             warnings.warn(
-                f"compile: expected a step with few signatures, got {total} of "
-                f"'{self.__name__}'; {self._what_changes()}",
+                f"compile: expected few programs of '{self._name}', got {MANY}; the "
+                f"last because: {reason}; pass what changes as an array, or keep it in "
+                "a Variable",
                 RuntimeWarning,
                 stacklevel=4,
             )
-
-    def _what_changes(self) -> str:
-        return "step.explain() tells what changes"
 
     def _traced(
         self, args: Any, kwargs: Any, leaves: list[Any], final: bool
@@ -125,7 +192,69 @@ class CompiledStep:
                 for generator, state in states:
                     generator.set_state(state)
             recorder.check_untouched()
-            return _program(trace.graph, inputs, effects, guards, returned)
+            return _program(
+                trace.graph, inputs, effects, guards, returned, self._profile
+            )
+
+    # -- checking ------------------------------------------------------------------------
+
+    def _checked_call(
+        self, program: Program, args: Any, kwargs: Any, leaves: list[Any]
+    ) -> Any:
+        """Run it eagerly and compiled from the same state, and compare."""
+        places = {e.place.key: e.place for e in program.effects}.values()
+        before = [_copied(place.get(leaves)) for place in places]
+        states = random.states()
+        result = self._function(*args, **kwargs)
+        wanted = [_copied(place.get(leaves)) for place in places]
+        for place, value in zip(places, before, strict=True):
+            place.set(leaves, value)
+        for generator, state in states:
+            generator.set_state(state)
+        found = program(leaves)
+        _compare("what the step returns", result, found)
+        for place, value in zip(places, wanted, strict=True):
+            _compare(str(place), value, place.get(leaves))
+        self._check -= 1
+        return found
+
+
+def _copied(value: Any) -> Any:
+    """State as it is now, whatever happens to its arrays."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Variable):
+        data = None if value.data is None else value.data.copy()
+        return Variable(data, value.name, value.requires_grad)
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_copied, value))
+    return value
+
+
+def _compare(what: str, wanted: Any, found: Any) -> None:
+    """Raise MismatchError at the first array of two structures that differs."""
+    if isinstance(wanted, (tuple, list)) and isinstance(found, (tuple, list)):
+        for i, (a, b) in enumerate(zip(wanted, found, strict=True)):
+            _compare(f"{what}[{i}]", a, b)
+        return
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key in wanted:
+            _compare(f"{what}[{key!r}]", wanted[key], found.get(key))
+        return
+    a, b = (x.data if isinstance(x, Variable) else x for x in (wanted, found))
+    if a is None or b is None or not isinstance(a, (np.ndarray, int, float)):
+        return
+    a, b = np.asarray(a), np.asarray(b)
+    tolerance = TOLERANCES.get(a.dtype.str[1:], 0.0)
+    scale = float(np.max(np.abs(a), initial=0.0)) if a.dtype.kind in "fc" else 0.0
+    if a.shape != b.shape or not np.allclose(
+        a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True
+    ):
+        gap = np.max(np.abs(a - b)) if a.shape == b.shape else "another shape"
+        raise MismatchError(
+            f"compile: expected the compiled step to give what the eager one gives, "
+            f"got another {what}: {a.dtype} of shape {a.shape}, off by up to {gap}"
+        )
 
 
 def _program(
@@ -134,6 +263,7 @@ def _program(
     effects: list[Effect],
     guards: list[Guard],
     returned: Any,
+    profile: bool,
 ) -> Program:
     """What was traced, through all passes, as a program."""
     structure = [[effect.value for effect in effects], returned]
@@ -146,7 +276,24 @@ def _program(
         effect._replace(value=value)
         for effect, value in zip(effects, values, strict=True)
     ]
-    return Program(graph, traced, inputs, effects, guards, returned, Variable)
+    return Program(graph, traced, inputs, effects, guards, returned, Variable, profile)
+
+
+def _described(signature: Any) -> str:
+    """The shapes and values of a signature, for people."""
+    if isinstance(signature, tuple) and len(signature) == 2:
+        kind, parts = signature
+        if kind in (tuple, list):
+            return "(" + ", ".join(map(_described, parts)) + ")"
+        if kind is dict:
+            return ", ".join(f"{k}={_described(v)}" for k, v in parts)
+        if isinstance(parts, np.dtype):
+            return f"{parts}{list(kind)}"
+        return repr(parts)
+    if isinstance(signature, tuple) and len(signature) == 3:
+        _, shape, _ = signature
+        return f"Variable {_described(shape) if shape else 'without data'}"
+    return repr(signature)
 
 
 def _signature(structure: Any, leaves: list[Any]) -> Any:
@@ -190,17 +337,81 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
 
 
 @overload
-def compile(function: Callable[..., Any], *, check: bool | int = ...) -> CompiledStep: ...
+def compile(
+    function: Callable[..., Any], *, check: bool | int = ..., profile: bool = ...
+) -> CompiledStep: ...
 @overload
 def compile(
-    function: None = ..., *, check: bool | int = ...
+    function: None = ..., *, check: bool | int = ..., profile: bool = ...
 ) -> Callable[[Callable[..., Any]], CompiledStep]: ...
-def compile(function: Any = None, *, check: bool | int = False) -> Any:
-    """A step as a native program, traced at its first call and replayed at the next.
+def compile(
+    function: Any = None, *, check: bool | int = False, profile: bool = False
+) -> Any:
+    """Make a step a native program: traced at its first call, replayed at the next.
+
+    A step is any function of arrays and Variables, in lists, tuples and dicts as you
+    like, that computes, calls ``backward()`` (of any order) and updates. It runs once
+    with arrays that note every operation; the operations become a few kernels and
+    matrix products, in memory that is planned, and that is what runs from then on.
+
+    What Variables hold is state: parameters, moments of optimizers, running averages,
+    the hidden state of a recurrent layer. It is read anew at each call and written at
+    its end; so are the numbers of optimizers, ``lr`` above all. Random numbers are
+    drawn anew at each call. Shapes, types, other arguments, and the switches of
+    ``Config`` make a *signature*; for another signature the step is compiled again.
+
+    Args:
+        function: The step. It may also be a method.
+        check: At the first call, or the first ``check`` calls, run the step eagerly as
+            well, and compare what it returns, all gradients and all state.
+        profile: Measure the time of every call for ``explain()``.
+
+    Raises:
+        CompileError: The step reads a value that is not known before it runs
+            (``float(loss)``, ``if loss < 1``), asks for a shape that depends on data,
+            or changes a bare array behind the tracer. The message has the line and
+            what to write instead; model, optimizer and random state are as before.
+        NonFiniteError: A loss that the step returns became NaN or infinite; the message
+            names the operation. Nothing was updated.
+        MismatchError: With ``check``, the first result that differs.
+
+    >>> import dezero.layers as L
+    >>> model = L.Linear(1, in_size=2)
+    >>> optimizer = dezero.optimizers.SGD(0.1).setup(model)
+    >>> @dezero.compile
+    ... def step(x, t):
+    ...     loss = F.mean_squared_error(model(x), t)
+    ...     model.cleargrads()
+    ...     loss.backward()
+    ...     optimizer.update()
+    ...     return loss
+    >>> x, t = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+    >>> first, second = step(x, t), step(x, t)
+    >>> bool(second.data < first.data)
+    True
     """
     if function is None:
-        return functools.partial(compile, check=check)
-    return CompiledStep(function, int(check))
+        return functools.partial(compile, check=check, profile=profile)
+    if not callable(function):
+        raise TypeError(f"compile: expected a function, got {type(function).__name__}")
+    return CompiledStep(function, int(check), profile)
 
 
-__all__ = ["CompiledStep", "compile"]
+def set_num_threads(n: int) -> None:
+    """Compute with so many threads: kernels of compiled steps, and BLAS.
+
+    The default is ``OMP_NUM_THREADS``, or the number of cores. Steps that are compiled
+    already keep to as many as there were then, or fewer.
+
+    Raises:
+        ValueError: ``n`` is less than 1.
+    """
+    if n < 1:
+        raise ValueError(f"set_num_threads: expected at least 1, got {n}")
+    set_blas_threads(n)
+    native = llvm.native()
+    if native is not None:
+        native.pool.resize(n)
+
+
+__all__ = ["CompiledStep", "compile", "set_num_threads"]

@@ -277,7 +277,7 @@ def _value_text(value: Any) -> str:
     return str(value)
 
 
-_UNSAID = {"ufunc", "dtype", "shape", "error", "value_of"}  # said elsewhere in a line
+_UNSAID = {"ufunc", "dtype", "shape", "error", "fixed"}  # said elsewhere in a line
 
 
 def line_of(node: Node, names: Mapping[Node, str]) -> str:

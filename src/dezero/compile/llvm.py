@@ -174,6 +174,10 @@ class Native:
         builder.getModulePassManager().run(module, builder)
         return module
 
+    def text(self, kernel: Kernel) -> str:
+        """A kernel as LLVM IR, before LLVM's passes."""
+        return text_of([kernel])
+
     def assembly(self, kernel: Kernel) -> str:
         """The machine code of a kernel, as text."""
         text: str = self._machine.emit_assembly(self.optimized(text_of([kernel])))

@@ -138,6 +138,15 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
             keeps = x.shape == node.shape and x.dtype == node.dtype
             if keeps and _is_full(other, 1) and (ufunc is np.multiply or x is inputs[0]):
                 return x
+    if op == "map" and ufunc is np.power and _is_full(inputs[1], -0.5):
+        root = Node(
+            "map", inputs[:1], {"ufunc": np.sqrt}, node.shape, node.dtype, node.order,
+            node.place,
+        )  # fmt: skip
+        return Node(
+            "map", [root], {"ufunc": np.reciprocal}, node.shape, node.dtype, node.order,
+            node.place,
+        )  # fmt: skip
     if op == "map" and ufunc is np.add:
         joined = _joined_puts(node, inputs)
         if joined is not None:
@@ -222,6 +231,107 @@ def _apart(a: list[range], b: list[range]) -> bool:
     return False
 
 
+def pick_by_comparing(graph: Graph) -> Graph:
+    """``x[range(N), t]`` as a sum along rows in which only column ``t`` counts.
+
+    It reads all of x instead of N elements, but fuses with what is before and after:
+    the cross entropy of a softmax becomes one loop over the scores. Writing there,
+    ``x[range(N), t] = y``, is a choice of each element in the same way.
+    """
+
+    checks: dict[Node, Node] = {}
+
+    def better(node: Node, inputs: Sequence[Node]) -> Node:
+        if node.op not in ("gather", "scatter"):
+            return same(node, inputs)
+        x, *rest = inputs
+        value = rest.pop(0) if node.op == "scatter" else None
+        index = node.attrs["index"]
+        if (
+            len(x.shape) != 2
+            or not (isinstance(index, tuple) and len(index) == 2 and len(rest) == 2)
+            or not all(isinstance(part, Hole) for part in index)
+        ):
+            return same(node, inputs)
+        rows, column = rest
+        N, C = x.shape
+        if column.shape != (N,) or column.dtype.kind != "i" or not _is_range(rows, N):
+            return same(node, inputs)
+        chosen, inside = _chosen(node, column, C)
+        checks[column] = _in_bounds(node, inside, column, C)
+        if value is None:
+            zero = _number(node, 0, x.dtype)
+            kept = Node("where", [chosen, x, zero], {}, x.shape, x.dtype, x.order, node.place)
+            attrs = {"ufunc": np.add, "axes": (1,), "keepdims": False}
+            return Node("reduce", [kept], attrs, (N,), x.dtype, None, node.place)
+        if value.shape not in ((), (N,), (1,)) or value.dtype != x.dtype:
+            return same(node, inputs)
+        if value.shape == (N,):
+            value = _reshaped(value, (N, 1))
+        return Node("where", [chosen, value, x], {}, x.shape, x.dtype, x.order, node.place)
+
+    better_graph = rebuilt(graph, better)
+    known = set(better_graph.nodes)
+    for check in checks.values():
+        better_graph.nodes += _missing(check, known)
+    return better_graph
+
+
+def _missing(node: Node, known: set[Node]) -> list[Node]:
+    """A Node and what it needs, as far as it is not there yet, in order."""
+    found = [new for x in node.inputs if x not in known for new in _missing(x, known)]
+    known.update(found)
+    known.add(node)
+    return [*found, node]
+
+
+def _is_range(x: Node, n: int) -> bool:
+    while x.op == "reshape":
+        x = x.inputs[0]
+    value = x.attrs.get("value")
+    return x.op == "constant" and x.attrs.get("fixed", False) and np.array_equal(
+        np.ravel(value), np.arange(n)
+    )
+
+
+def _number(like: Node, value: Any, dtype: Any) -> Node:
+    attrs = {"value": value, "shape": (), "dtype": np.dtype(dtype)}
+    return Node("full", [], attrs, (), dtype, None, like.place)
+
+
+def _chosen(node: Node, column: Node, C: int) -> tuple[Node, Node]:
+    """(N, C) booleans: true in column ``column[i]`` of row i; a negative one counts
+    from the end. And (N,) booleans: whether there is such a column."""
+    place, kind = node.place, column.dtype
+    (N,) = column.shape
+
+    def mapped(ufunc: Any, shape: Any, dtype: Any, *xs: Node) -> Node:
+        return Node("map", xs, {"ufunc": ufunc}, shape, dtype, None, place)
+
+    zero, count = _number(node, 0, kind), _number(node, C, kind)
+    below = mapped(np.less, (N,), bool, column, zero)
+    wrapped = mapped(np.add, (N,), kind, column, count)
+    counted = Node("where", [below, wrapped, column], {}, (N,), kind, None, place)
+    high = mapped(np.less, (N,), bool, counted, count)
+    low = mapped(np.greater_equal, (N,), bool, counted, zero)
+    inside = mapped(np.logical_and, (N,), bool, low, high)
+    attrs = {"value": np.arange(C, dtype=kind), "fixed": True}
+    columns = Node("constant", [], attrs, (C,), kind, None, place)
+    chosen = mapped(np.equal, (N, C), bool, columns, _reshaped(counted, (N, 1)))
+    return chosen, inside
+
+
+def _in_bounds(node: Node, inside: Node, column: Node, C: int) -> Node:
+    """The check that NumPy's indexing would have made."""
+    attrs = {"ufunc": np.logical_and, "axes": (0,), "keepdims": False}
+    all_inside = Node("reduce", [inside], attrs, (), bool, None, node.place)
+    error = lambda low, high: IndexError(  # noqa: E731
+        f"x[rows, columns]: expected columns from {-C} to {C - 1}, got from {low} to "
+        f"{high}\n  in {node.place}"
+    )
+    return Node("require", [all_inside, column], {"error": error}, (), bool, None, node.place)
+
+
 def flatten_products(graph: Graph) -> Graph:
     """A stack of matrices times one matrix is one product of a taller matrix."""
 
@@ -259,6 +369,7 @@ PASSES: tuple[Pass, ...] = (
     remove_dead,
     share_common,
     simplify,
+    pick_by_comparing,
     flatten_products,
     simplify,
     share_common,

@@ -9,6 +9,7 @@ inputs, to go through the list, to hand out what the step leaves behind.
 from __future__ import annotations
 
 import math
+import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -87,6 +88,7 @@ class Program:
         guards: What must be as it was when it was traced.
         returned: What it returns.
         variable: Makes a Variable of an array.
+        profile: Whether to measure the time of every step.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Program:
         guards: Sequence[Guard],
         returned: Any,
         variable: Callable[..., Any],
+        profile: bool = False,
     ) -> None:
+        self.profile = profile
         self.graph = graph
         self.traced = traced
         self.guards = guards
@@ -309,7 +313,8 @@ class Program:
             self.steps.append(Step(group.nodes, None, len(table) - 1))
         self.table = np.array(table, np.int64).reshape(-1, 5)
         self._checks()
-        self.calls = self._batched()
+        self.seconds = [0.0] * len(self.steps)  # of each step, if they are measured
+        self.calls = self._timed() if self.profile else self._batched()
         for cell in self.inputs:
             self.slots.setdefault(cell.node, None)
 
@@ -371,7 +376,7 @@ class Program:
             finish,
             args.ctypes.data,
             rows,
-            0 if self._work(group, kernel) >= PARALLEL_BYTES else 1,
+            threads if self._work(group, kernel) >= PARALLEL_BYTES else 1,
         ]
 
     @staticmethod
@@ -380,8 +385,7 @@ class Program:
         moved = sum(
             port.view.nbytes if port.strides[-1] else 0 for port in kernel.layout.ports
         )
-        dear = sum(dtype_count for dtype_count in (len(kernel.wanted),))
-        return moved + dear * group.size * PARALLEL_DEAR
+        return moved + len(kernel.wanted) * group.size * PARALLEL_DEAR
 
     def _static(self, node: Node) -> tuple[Array | None, Node | None]:
         """The array that a Node always is; or the Node it is a view of, if that comes
@@ -548,18 +552,38 @@ class Program:
 
             self.steps.insert(places[0] + 1, Step([], check))
 
+    def _timed(self) -> list[Callable[[], Any]]:
+        """The list of calls, each of which measures itself."""
+
+        def timed(i: int, call: Callable[[], Any]) -> Callable[[], None]:
+            def run() -> None:
+                start = time.perf_counter()
+                call()
+                self.seconds[i] += time.perf_counter() - start
+
+            return run
+
+        return [
+            timed(i, step.call or self._kernel_call(step.kernel, 1))
+            for i, step in enumerate(self.steps)
+        ]
+
+    def _kernel_call(self, first: int, count: int) -> Callable[[], Any]:
+        """Some kernels in a row as one native call."""
+        native = self.native
+        assert native is not None
+        at = self.table.ctypes.data + first * 5 * 8
+        return _bound(native.run_table, native.pool.address, at, count)
+
     def _batched(self) -> list[Callable[[], Any]]:
         """The list of calls; kernels in a row are one call."""
         calls: list[Callable[[], Any]] = []
         first = count = 0
-        native = self.native
 
         def flush() -> None:
             nonlocal count
             if count:
-                assert native is not None
-                at = self.table.ctypes.data + first * 5 * 8
-                calls.append(_bound(native.run_table, native.pool.address, at, count))
+                calls.append(self._kernel_call(first, count))
                 count = 0
 
         for step in self.steps:

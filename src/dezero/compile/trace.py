@@ -583,7 +583,8 @@ class Trace:
         """A bare array, by reference: what it holds when the step is called."""
         known = self._constants.get(id(x))
         if known is None:
-            node, value = self.note("constant", [], {"value": x}, [])
+            attrs = {"value": x, "fixed": mine}
+            node, value = self.note("constant", [], attrs, [])
             self._known[node] = mine
             known = self._constants[id(x)] = Tracer(self, Storage(node, value, True))
             self.bare.append((x, fingerprint(x), known))

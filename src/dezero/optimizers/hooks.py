@@ -7,12 +7,13 @@ import warnings
 
 import numpy as np
 
-from dezero.backend import get_array_module
+from dezero.backend import Array, get_array_module
+from dezero.backend.tracing import Stateful, is_traced, number, require
 from dezero.core import Parameter
 from dezero.optimizers.optimizer import Target
 
 
-class WeightDecay:
+class WeightDecay(Stateful):
     """Add ``rate * x`` to each gradient: the gradient of ``rate / 2 * sum(x**2)``.
 
     Args:
@@ -22,22 +23,25 @@ class WeightDecay:
     >>> optimizer.add_hook(dezero.optimizers.WeightDecay(1e-4))
     """
 
+    numbers_vary = True
+
     def __init__(self, rate: float) -> None:
         self.rate = rate
 
     def __call__(self, params: list[Parameter]) -> None:
         for param in params:
             if param.grad is not None:
-                param.grad.data = param.grad.data + param.data * float(self.rate)
+                param.grad.data = param.grad.data + param.data * number(self.rate)
 
 
-class ClipGrad:
+class ClipGrad(Stateful):
     """Scale all gradients together so that their common norm is below ``max_norm``.
 
     Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 
     Where a gradient has NaN or infinity, there is no direction left to go: the step
-    is left out, with a warning, and parameters and moments stay as they are.
+    is left out, with a warning, and parameters and moments stay as they are. A
+    compiled step raises FloatingPointError instead, before it changes anything.
 
     Args:
         max_norm: The largest norm, over the elements of all gradients, that passes.
@@ -46,11 +50,16 @@ class ClipGrad:
     >>> optimizer.add_hook(dezero.optimizers.ClipGrad(1.0))
     """
 
+    numbers_vary = True
+
     def __init__(self, max_norm: float) -> None:
         self.max_norm = max_norm
 
     def __call__(self, params: list[Parameter]) -> None:
         params = [param for param in params if param.grad is not None]
+        if any(is_traced(param.data) for param in params):
+            self._clip_traced(params)
+            return
         norms = [_norm(param) for param in params]
         total = math.hypot(*norms)
         if not math.isfinite(total):
@@ -75,6 +84,36 @@ class ClipGrad:
                 param.grad.data = param.grad.data * rate
 
 
+    def _clip_traced(self, params: list[Parameter]) -> None:
+        """The same with nothing read: what a compiled step does at every call."""
+        gradients = [param.grad for param in params if param.grad is not None]
+        largest = _largest(gradients[0].data)
+        for gx in gradients[1:]:
+            largest = np.maximum(largest, _largest(gx.data))
+        scale = np.where(largest > 0, largest, 1)  # squares of gx / scale are at most 1
+        total = 0
+        for gx in gradients:
+            scaled = gx.data / scale
+            total = total + (scaled * scaled).sum()
+        norm = np.sqrt(total) * scale
+        require(
+            np.isfinite(norm),
+            lambda low, high: FloatingPointError(
+                f"ClipGrad: expected finite gradients, got a norm of {high}; nothing "
+                "was updated"
+            ),
+            norm,
+        )
+        rate = np.minimum(self.max_norm / (norm + 1e-6), 1)
+        for gx in gradients:
+            gx.data = gx.data * rate
+
+
+def _largest(gx: Array) -> Array:
+    """The largest magnitude, without an array for the magnitudes."""
+    return np.maximum(gx.max(), -gx.min())
+
+
 def _norm(param: Parameter) -> float:
     """The norm of a gradient, also where its squares would be too large."""
     assert param.grad is not None
@@ -91,7 +130,7 @@ def _norm(param: Parameter) -> float:
     return largest * math.sqrt(float(xp.vdot(gx, gx)))
 
 
-class FreezeParam:
+class FreezeParam(Stateful):
     """Leave parameters as they are, by clearing their gradients.
 
     Args:
