@@ -57,7 +57,7 @@ BOOK = {
     )
 }
 # The tower beside the house: it knows arrays; its door alone knows the engine.
-TOWER, TOWER_DOOR = "dezero.compile", "dezero.compile.api"
+TOWER, TOWER_DOOR = "dezero.compiler", "dezero.compiler.api"
 OPTIONAL = {"cupy", "matplotlib", "PIL", "IPython", "llvmlite", "mpi4py", "onnx"}
 # What may be imported within functions because `import dezero` would be slow with it:
 # of the standard library, and by the doors of rooms that few programs enter.
@@ -287,19 +287,19 @@ def test_imports_go_down_only() -> None:
             "dezero.cli imports dezero.newcomer: a module that stands on no floor",
         ),
         (
-            "dezero.compile.trace",
+            "dezero.compiler.trace",
             "from dezero.core import Function",
-            "dezero.compile.trace imports dezero.core: out of the tower",
+            "dezero.compiler.trace imports dezero.core: out of the tower",
         ),
         (
-            "dezero.compile.api",
+            "dezero.compiler.api",
             "from dezero.layers import Layer",
-            "dezero.compile.api imports dezero.layers: out of the tower",
+            "dezero.compiler.api imports dezero.layers: out of the tower",
         ),
         (
             "dezero.layers",
-            "from dezero.compile.api import compile",
-            "dezero.layers imports dezero.compile.api: into the tower",
+            "from dezero.compiler.api import compile",
+            "dezero.layers imports dezero.compiler.api: into the tower",
         ),
     ],
 )
@@ -328,7 +328,7 @@ def test_the_checker_sees_a_circle() -> None:
 
 def test_the_checker_lets_good_houses_stand() -> None:
     files = {
-        "dezero": "from dezero import utils\nimport dezero.compile.api",
+        "dezero": "from dezero import utils\nimport dezero.compiler.api",
         "dezero.config": "import threading\nfrom dezero.errors import closest",
         "dezero.core.variable": (
             "from typing import TYPE_CHECKING\n"
@@ -342,9 +342,9 @@ def test_the_checker_lets_good_houses_stand() -> None:
         "dezero.operators": "from dezero import functions as F",
         "dezero.data.files": "def f():\n    import PIL.Image\n    import tarfile",
         "dezero.utils": "from dezero.viz import plot\nfrom dezero.train import loop",
-        "dezero.compile.api": "from dezero.core import Variable",
-        "dezero.compile.ir": "from dezero.backend import Array",
-        "dezero.cli": "from dezero.compile.api import compile\nimport dezero.demo",
+        "dezero.compiler.api": "from dezero.core import Variable",
+        "dezero.compiler.ir": "from dezero.backend import Array",
+        "dezero.cli": "from dezero.compiler.api import compile\nimport dezero.demo",
     }
     assert faults(files) == []
 

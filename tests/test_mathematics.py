@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dezero.compile import mathematics
-from dezero.compile.mathematics import ERROR_BOUNDS, FORMATS, FUNCTIONS, Table
+from dezero.compiler import mathematics
+from dezero.compiler.mathematics import ERROR_BOUNDS, FORMATS, FUNCTIONS, Table
 
 binding = pytest.importorskip("llvmlite.binding")
 

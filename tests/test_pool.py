@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dezero.compile.pool import Pool, default_threads, pool_ir
+from dezero.compiler.pool import Pool, default_threads, pool_ir
 
 llvm = pytest.importorskip("llvmlite.binding")
 

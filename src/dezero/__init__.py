@@ -52,22 +52,32 @@ if TYPE_CHECKING:
         transforms,
         utils,
     )
+    from dezero.compiler import (
+        CompileError,
+        MismatchError,
+        NonFiniteError,
+        compile,
+        set_num_threads,
+    )
     from dezero.data import DataLoader, Dataset, SeqDataLoader
 
 is_simple_core = False  # the programs of the book ask which of its engines this is
 
 # What not every program needs is imported when it is first named.
 _LATER = {
-    "CompileError": "dezero.compile",
+    "CompileError": "dezero.compiler",
     "DataLoader": "dezero.data",
     "Dataset": "dezero.data",
+    "MismatchError": "dezero.compiler",
+    "NonFiniteError": "dezero.compiler",
     "SeqDataLoader": "dezero.data",
-    "compile": "dezero.compile",
+    "compile": "dezero.compiler",
     "core_simple": "dezero",
     "cuda": "dezero",
     "data": "dezero",
     "dataloaders": "dezero",
     "datasets": "dezero",
+    "set_num_threads": "dezero.compiler",
     "train": "dezero",
     "transforms": "dezero",
     "utils": "dezero",
@@ -88,18 +98,22 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "CompileError",
     "Config",
     "DataLoader",
     "Dataset",
     "Function",
     "Layer",
+    "MismatchError",
     "Model",
+    "NonFiniteError",
     "Parameter",
     "SeqDataLoader",
     "Variable",
     "__version__",
     "as_array",
     "as_variable",
+    "compile",
     "config",
     "core",
     "core_simple",
@@ -116,6 +130,7 @@ __all__ = [
     "operators",
     "optimizers",
     "random",
+    "set_num_threads",
     "setup_variable",
     "test_mode",
     "train",

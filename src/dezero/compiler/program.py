@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dezero.compile import llvm
-from dezero.compile.errors import CompileError, NonFiniteError
-from dezero.compile.fusion import Fusion, Group, base
-from dezero.compile.ir import (
+from dezero.compiler import llvm
+from dezero.compiler.errors import CompileError, NonFiniteError
+from dezero.compiler.fusion import Fusion, Group, base
+from dezero.compiler.ir import (
     Array,
     Graph,
     Node,
@@ -28,8 +28,8 @@ from dezero.compile.ir import (
     interpret,
     line_of,
 )
-from dezero.compile.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
-from dezero.compile.state import Cell, Effect, Guard, Leaf, Place
+from dezero.compiler.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
+from dezero.compiler.state import Cell, Effect, Guard, Leaf, Place
 
 # So many bytes a kernel must move before a second thread pays for itself.
 PARALLEL_BYTES = 256 * 1024

@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dezero.compile import mathematics
-from dezero.compile.fusion import Group, operand
-from dezero.compile.ir import Array, Node
+from dezero.compiler import mathematics
+from dezero.compiler.fusion import Group, operand
+from dezero.compiler.ir import Array, Node
 
 LANES = 16  # of every vector: a register of AVX-512 in float32, two of AVX2
 ALIGN = 64  # bytes: where rows of scratch start

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dezero.backend.tracing import TracedArray
-from dezero.compile.errors import CompileError
-from dezero.compile.ir import Array, Node
-from dezero.compile.trace import (
+from dezero.compiler.errors import CompileError
+from dezero.compiler.ir import Array, Node
+from dezero.compiler.trace import (
     Creation,
     Drawing,
     Trace,

@@ -1,7 +1,7 @@
 """``dezero.compile``: a whole training step as one native program."""
 
-from dezero.compile.api import CompiledStep, compile
-from dezero.compile.errors import CompileError, MismatchError, NonFiniteError
+from dezero.compiler.api import CompiledStep, compile, set_num_threads
+from dezero.compiler.errors import CompileError, MismatchError, NonFiniteError
 
 __all__ = [
     "CompileError",
@@ -9,4 +9,5 @@ __all__ = [
     "MismatchError",
     "NonFiniteError",
     "compile",
+    "set_num_threads",
 ]

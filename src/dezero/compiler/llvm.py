@@ -19,9 +19,9 @@ from typing import Any
 
 from dezero.backend.download import home
 from dezero.backend.files import write_atomically
-from dezero.compile import mathematics
-from dezero.compile.kernel import Kernel
-from dezero.compile.pool import Pool, pool_ir
+from dezero.compiler import mathematics
+from dezero.compiler.kernel import Kernel
+from dezero.compiler.pool import Pool, pool_ir
 
 # Runs a table of kernels, one after the other, each on all threads or on one. An entry
 # is five numbers: run, finish (or 0), args, rows, most threads (0: all there are).

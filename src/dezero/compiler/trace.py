@@ -21,8 +21,8 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dezero.backend.tracing import TracedArray
-from dezero.compile.errors import CompileError
-from dezero.compile.ir import (
+from dezero.compiler.errors import CompileError
+from dezero.compiler.ir import (
     Array,
     Attributes,
     Graph,

@@ -13,13 +13,13 @@ import numpy as np
 from dezero import random
 from dezero.backend.threads import set_blas_threads
 from dezero.backend.tracing import watched_by
-from dezero.compile import llvm
-from dezero.compile.errors import MismatchError
-from dezero.compile.ir import Graph
-from dezero.compile.passes import PASSES
-from dezero.compile.program import Program, leaves_of, with_nodes
-from dezero.compile.report import explained, lowered
-from dezero.compile.state import (
+from dezero.compiler import llvm
+from dezero.compiler.errors import MismatchError
+from dezero.compiler.ir import Graph
+from dezero.compiler.passes import PASSES
+from dezero.compiler.program import Program, leaves_of, with_nodes
+from dezero.compiler.report import explained, lowered
+from dezero.compiler.state import (
     Cell,
     Effect,
     Guard,
@@ -28,7 +28,7 @@ from dezero.compile.state import (
     Recorder,
     Unsettled,
 )
-from dezero.compile.trace import Trace
+from dezero.compiler.trace import Trace
 from dezero.config import switches
 from dezero.core.function import _nothing
 from dezero.core.variable import Variable, data_slot, variables_watched_by

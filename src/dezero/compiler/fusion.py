@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dezero.compile.ir import Graph, Node, Shape
+from dezero.compiler.ir import Graph, Node, Shape
 
 MOST_NODES = 64  # in one kernel
 MOST_OPERANDS = 40

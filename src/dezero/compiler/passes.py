@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dezero.compile.ir import Graph, Hole, Node, run
+from dezero.compiler.ir import Graph, Hole, Node, run
 
 Pass = Callable[[Graph], Graph]
 SMALL = 64  # elements: so small a constant is computed now

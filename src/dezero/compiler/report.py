@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from dezero.compile.ir import Node, line_of, type_text
-from dezero.compile.kernel import Kernel
-from dezero.compile.program import Program, Step
+from dezero.compiler.ir import Node, line_of, type_text
+from dezero.compiler.kernel import Kernel
+from dezero.compiler.program import Program, Step
 
 STAGES = ("traced", "optimized", "fused", "program", "llvm", "assembly")
 
