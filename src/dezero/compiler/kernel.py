@@ -77,9 +77,11 @@ def knows(node: Node) -> bool:
     kind = node.inputs[0].dtype.kind
     if node.op == "reduce":
         name = node.attrs["ufunc"].__name__
-        if kind == "f":
-            return name in ("add", "maximum", "minimum")
-        return kind in "iu" and name == "add" and node.dtype.itemsize == 8
+        if kind == "b":
+            return name in ("logical_and", "logical_or")
+        if kind in "iu" and name == "add":
+            return node.dtype.itemsize == 8
+        return name in ("add", "maximum", "minimum")
     if node.op in ("where", "copy"):
         return node.op == "where" or node.attrs.get("order") in ("K", "C")
     if node.op == "cast":
@@ -97,7 +99,12 @@ def knows(node: Node) -> bool:
         )
     if kind == "b":
         return name in _LOGICAL or name in ("logical_not", "invert")
-    return name in _INTEGER or name in _COMPARE or name in _LOGICAL and "bit" in name
+    return (
+        name in _INTEGER
+        or name in _COMPARE
+        or name in ("maximum", "minimum")
+        or (name in _LOGICAL and "bit" in name)
+    )
 
 
 _UNARY = {"negative", "absolute", "sqrt", "square", "reciprocal", "sign", "isnan",
@@ -629,6 +636,8 @@ class Writer:
             return self.value(f"{_LOGICAL[name]} {wide} {xs[0]}, {xs[1]}")
         if name in ("logical_not", "invert"):
             return self.value(f"xor {wide} {xs[0]}, {_ones(lanes)}")
+        if name in ("maximum", "minimum") and not floating:
+            return self.larger_integer(node, source, xs[0], xs[1], lanes)
         if not floating:
             return self.value(f"{_INTEGER[name]} {wide} {xs[0]}, {xs[1]}")
         if name in _FLOAT:
@@ -672,6 +681,16 @@ class Writer:
         both = self.value(f"or {masks} {first}, {nan}")
         return self.value(f"select {masks} {both}, {wide} {x}, {wide} {y}")
 
+    def larger_integer(self, node: Node, kind: str, x: str, y: str, lanes: int) -> str:
+        sign = "u" if node.dtype.kind == "u" else "s"
+        name = node.attrs["ufunc"].__name__
+        wide = _wide(kind, lanes)
+        test = f"icmp {sign}{'gt' if name == 'maximum' else 'lt'}"
+        first = self.value(f"{test} {wide} {x}, {y}")
+        return self.value(
+            f"select {_wide('i1', lanes)} {first}, {wide} {x}, {wide} {y}"
+        )
+
     def sign(self, node: Node, x: str, lanes: int) -> str:
         kind = str(type_of(node))
         wide, masks = _wide(kind, lanes), _wide("i1", lanes)
@@ -712,17 +731,25 @@ class Writer:
     def start_of(self, node: Node, lanes: int) -> str:
         """What a reduction starts from."""
         name = node.attrs["ufunc"].__name__
-        kind = str(type_of(node))
-        if kind not in ("float", "double"):
-            return "0" if lanes == 1 else "zeroinitializer"
-        start = {"add": 0.0, "maximum": -math.inf, "minimum": math.inf}[name]
-        return self.number(node, start, lanes)
+        if node.dtype.kind == "f":
+            start = {"add": 0.0, "maximum": -math.inf, "minimum": math.inf}[name]
+            return self.number(node, start, lanes)
+        if name in ("maximum", "minimum"):
+            limits = np.iinfo(node.dtype)
+            return self.number(
+                node, limits.min if name == "maximum" else limits.max, lanes
+            )
+        return self.number(node, name == "logical_and", lanes)
 
     def combine(self, node: Node, kind: str, a: str, b: str, lanes: int) -> str:
         name = node.attrs["ufunc"].__name__
+        if name in _LOGICAL:
+            return self.value(f"{_LOGICAL[name]} {_wide(kind, lanes)} {a}, {b}")
         if name == "add":
             how = "fadd" if kind in ("float", "double") else "add"
             return self.value(f"{how} {_wide(kind, lanes)} {a}, {b}")
+        if node.dtype.kind != "f":
+            return self.larger_integer(node, kind, a, b, lanes)
         return self.larger(name, kind, a, b, lanes)
 
     def across(self, node: Node, kind: str, x: str) -> str:
@@ -861,8 +888,6 @@ class Writer:
 
     def _total_start(self, node: Node, lanes: int) -> str:
         kind = self.total_kind(node)
-        if kind not in ("float", "double"):
-            return "0" if lanes == 1 else "zeroinitializer"
         return self.start_of(node, lanes).replace("float", kind)
 
     def _clear_sums(self, node: Node, k: int, sums: str, columns: str) -> None:

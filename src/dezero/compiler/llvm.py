@@ -67,6 +67,68 @@ end:
 }
 """
 
+# Adds each row of (m, d) to the row of (n, d) that its index names, in order. The
+# answer is the place of an index out of range, or -1; nothing is added in that case.
+_ADD_ROWS = """
+define i64 @dezero_add_rows_{type}(ptr noalias %out, ptr noalias %rows, ptr %index,
+                                   i64 %m, i64 %d, i64 %n) nounwind {{
+entry:
+  br label %check
+check:
+  %k = phi i64 [ 0, %entry ], [ %k1, %good ]
+  %more = icmp slt i64 %k, %m
+  br i1 %more, label %look, label %add
+look:
+  %pk = getelementptr i64, ptr %index, i64 %k
+  %ik = load i64, ptr %pk
+  %high = icmp sge i64 %ik, %n
+  %minus = sub i64 0, %n
+  %low = icmp slt i64 %ik, %minus
+  %bad = or i1 %high, %low
+  br i1 %bad, label %wrong, label %good
+good:
+  %k1 = add i64 %k, 1
+  br label %check
+wrong:
+  ret i64 %k
+add:
+  br label %row
+row:
+  %i = phi i64 [ 0, %add ], [ %i1, %next ]
+  %left = icmp slt i64 %i, %m
+  br i1 %left, label %place, label %end
+place:
+  %pi = getelementptr i64, ptr %index, i64 %i
+  %ii = load i64, ptr %pi
+  %negative = icmp slt i64 %ii, 0
+  %wrapped = add i64 %ii, %n
+  %at = select i1 %negative, i64 %wrapped, i64 %ii
+  %to = mul i64 %at, %d
+  %from = mul i64 %i, %d
+  br label %column
+column:
+  %j = phi i64 [ 0, %place ], [ %j1, %sum ]
+  %inside = icmp slt i64 %j, %d
+  br i1 %inside, label %sum, label %next
+sum:
+  %o = add i64 %to, %j
+  %r = add i64 %from, %j
+  %po = getelementptr {type}, ptr %out, i64 %o
+  %pr = getelementptr {type}, ptr %rows, i64 %r
+  %a = load {type}, ptr %po
+  %b = load {type}, ptr %pr
+  %c = fadd {type} %a, %b
+  store {type} %c, ptr %po
+  %j1 = add i64 %j, 1
+  br label %column
+next:
+  %i1 = add i64 %i, 1
+  br label %row
+end:
+  ret i64 -1
+}}
+"""
+
 
 @functools.cache
 def find_llvm() -> Any:
@@ -106,12 +168,22 @@ class Native:
         self._objects: list[Any] = []  # their code must stay
         self._addresses: dict[str, int] = {}
         self.compiled = 0  # kernels, not counting what the disk had
-        self._load("runtime", pool_ir() + _DRIVER, ["dezero_run"])
+        add_rows = [f"dezero_add_rows_{kind}" for kind in ("float", "double")]
+        runtime = pool_ir() + _DRIVER
+        runtime += "".join(_ADD_ROWS.format(type=kind) for kind in ("float", "double"))
+        self._load("runtime", runtime, ["dezero_run", *add_rows])
         self.pool = Pool(self._engine.get_function_address)
         signature = ctypes.CFUNCTYPE(
             None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
         )
         self.run_table = signature(self.address("dezero_run"))
+        signature = ctypes.CFUNCTYPE(
+            ctypes.c_int64, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3
+        )
+        self.add_rows = {
+            "f4": signature(self.address("dezero_add_rows_float")),
+            "f8": signature(self.address("dezero_add_rows_double")),
+        }
 
     @property
     def version(self) -> str:
@@ -145,7 +217,7 @@ class Native:
         ).hexdigest()[:32]
         code = read_cached(key)
         if code is None:
-            code = self._emitted(text)
+            code = self._emitted(text, vectorize=kind == "runtime")
             write_cached(key, code)
             self.compiled += 1
         found = self._binding.ObjectFileRef.from_data(code)
@@ -155,19 +227,19 @@ class Native:
         for name in names:
             self._addresses[name] = self._engine.get_function_address(name)
 
-    def _emitted(self, text: str) -> bytes:
-        module = self.optimized(text)
+    def _emitted(self, text: str, vectorize: bool) -> bytes:
+        module = self.optimized(text, vectorize)
         code: bytes = self._machine.emit_object(module)
         return code
 
-    def optimized(self, text: str) -> Any:
-        """The module after LLVM's passes. Vectors are ours already."""
+    def optimized(self, text: str, vectorize: bool = False) -> Any:
+        """The module after LLVM's passes. The vectors of kernels are there already."""
         binding = self._binding
         module = binding.parse_assembly(text)
         module.triple = self._machine.triple
         module.verify()
         options = binding.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = False
+        options.loop_vectorization = vectorize
         options.slp_vectorization = False
         options.loop_unrolling = False
         builder = binding.create_pass_builder(self._machine, options)

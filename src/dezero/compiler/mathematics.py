@@ -17,7 +17,8 @@ together amount to was measured and stands in ``ERROR_BOUNDS``.
 Zeros, infinities, NaN and subnormal numbers come out right because the algebra carries
 them or because a ``select`` puts them in place: no flag of fast mathematics is used.
 ``fma`` is LLVM's ``fmuladd``, one instruction where there is one, else two. The few
-steps that need its single rounding say ``exact_fma``, which is slow without hardware.
+steps of pow, sin and cos that need the single rounding say ``exact_fma``; for it, a
+machine without the instruction calls the C library, and is slow.
 """
 
 from __future__ import annotations
@@ -211,11 +212,11 @@ def select(mask: Value, a: Operand, b: Operand) -> Value:
     )
 
 
-def at_least(x: Value, low: Operand) -> Value:
+def at_least(x: Value, low: float) -> Value:
     return select(x < low, low, x)  # NaN stays NaN
 
 
-def at_most(x: Value, high: Operand) -> Value:
+def at_most(x: Value, high: float) -> Value:
     return select(x > high, high, x)
 
 
@@ -276,20 +277,19 @@ def reduce_exp(x: Value, more: Value | None = None) -> tuple[Value, Value]:
     return shifted.bits, fma(r * r, EXPM1.at(r), r)
 
 
-LOWEST = table("-104", "-746")  # exp is 0 from here on
-HIGHEST = table("89", "710")  # and infinite from here on
+LOWEST = {"f32": -104.0, "f64": -746.0}  # exp is 0 from here on
+HIGHEST = {"f32": 89.0, "f64": 710.0}  # and infinite from here on
 
 
 def clamp(x: Value) -> Value:
-    return at_most(at_least(x, LOWEST.at(x)), HIGHEST.at(x))
+    return at_most(at_least(x, LOWEST[x.kind]), HIGHEST[x.kind])
 
 
 def exp_clamped(x: Value, more: Value | None = None) -> Value:
     """exp(x + more) for a clamped x.
 
-    2^n alone would leave the range of exponents at both ends: 2^(n-1) and a doubling
-    at last overflow in time, 2^(n+63) and a step down at last round just once to a
-    subnormal number.
+    2^n alone would leave the range of exponents at both ends. 2^(n-1) and a doubling
+    at last do not; 2^(n+63) and a step down at last round once to a subnormal number.
     """
     n, p = reduce_exp(x, more)
     tiny = x < per_format(x, -86.0, -707.0)
@@ -303,7 +303,7 @@ def exp(x: Value) -> Value:
 
 
 def expm1(x: Value) -> Value:
-    n, p = reduce_exp(at_least(at_most(x, HIGHEST.at(x)), -40.0))
+    n, p = reduce_exp(at_least(at_most(x, HIGHEST[x.kind]), -40.0))
     s = power_of_two(n, x.kind, -1)
     y = fma(s, p, s - 0.5) * 2.0
     return select(abs(x) < 0.25, p, y).copysign(x)  # halves lose subnormal bits
@@ -311,7 +311,7 @@ def expm1(x: Value) -> Value:
 
 def sigmoid(x: Value) -> Value:
     """1 - q for x >= 0, e (1 - q) for x < 0, where e = exp(-|x|), q = e / (1 + e)."""
-    e = exp_clamped(at_least(-abs(x), LOWEST.at(x)))
+    e = exp_clamped(at_least(-abs(x), LOWEST[x.kind]))
     factor = select(x < 0.0, e, 1.0)
     return fma(-factor, e / (e + 1.0), factor)
 
@@ -607,18 +607,10 @@ def far_sine() -> tuple[str, str]:
     first, second, _ = parts_of_half_pi("f64")
     r = fma(high, first, fma(high, second, low * first)) + (x - x)  # NaN for infinity
     y = sine(select(rest < 0, -r, r), n.cast("trunc", "i64") + quarters)
-    return (
-        "\n".join(
-            [
-                "define internal double @dezero.far.sine(double %x, i64 %quarters)"
-                " cold noinline {",
-                *code.lines,
-                f"  ret {y}",
-                "}",
-            ]
-        ),
-        f"@dezero.two.over.pi = internal constant i1280 {(1 << 2400) // pi(1237)}",
-    )
+    head = "define internal double @dezero.far.sine(double %x, i64 %quarters)"
+    lines = [f"{head} cold noinline {{", *code.lines, f"  ret {y}", "}"]
+    bits = (1 << 2400) // pi(1237)
+    return "\n".join(lines), f"@dezero.two.over.pi = internal constant i1280 {bits}"
 
 
 # ---------------------------------------------------------------- what there is

@@ -22,6 +22,7 @@ from dezero.compiler.fusion import Fusion, Group, base
 from dezero.compiler.ir import (
     Array,
     Graph,
+    Hole,
     Node,
     apply_views,
     fill_in,
@@ -66,6 +67,20 @@ def dense(node: Node, buffer: Any = None, offset: int = 0) -> Array:
     for i, axis in enumerate(order):
         back[axis] = i
     return x.transpose(back)
+
+
+def is_plain(node: Node) -> bool:
+    """Whether its memory is without gaps, in the order of its axes."""
+    if node.order != tuple(range(len(node.shape))):
+        return False
+    while node.op == "reshape":
+        node = node.inputs[0]
+    return node.kind != "view"
+
+
+def _address(x: Array) -> int:
+    address: int = x.__array_interface__["data"][0]
+    return address
 
 
 def is_dense(x: Array, node: Node) -> bool:
@@ -350,7 +365,7 @@ class Program:
             else:
                 assert array is not None
                 self._keep.append(array)
-                values[f"p{i}"] = array.__array_interface__["data"][0]
+                values[f"p{i}"] = _address(array)
         wide = max([8, *(n.dtype.itemsize for n in group.levels)])
         row = -(-layout.columns // LANES) * LANES * wide + ALIGN
         for name, rows in (
@@ -500,6 +515,8 @@ class Program:
 
             return put
         adds = node.op == "scatter_add"
+        if adds and self._adds_rows(node):
+            return self._add_rows_call(prepare, readers, out)
 
         def scatter() -> None:
             prepare()
@@ -510,6 +527,46 @@ class Program:
                 out[index] = value()
 
         return scatter
+
+    def _adds_rows(self, node: Node) -> bool:
+        """Whether whole rows are added where one array of indices says: embeddings."""
+        x, value, *indices = node.inputs
+        plain = tuple(range(len(x.shape)))
+        return (
+            self.native is not None
+            and x.dtype.str[1:] in self.native.add_rows
+            and isinstance(node.attrs["index"], Hole)
+            and indices[0].dtype == np.int64
+            and bool(x.shape)
+            and value.shape == indices[0].shape + x.shape[1:]
+            and node.order == plain
+            and is_plain(value)
+            and is_plain(indices[0])
+        )
+
+    def _add_rows_call(
+        self,
+        prepare: Callable[[], Any],
+        readers: Sequence[Callable[[], Array]],
+        out: Array,
+    ) -> Callable[[], Any]:
+        assert self.native is not None
+        add_rows = self.native.add_rows[out.dtype.str[1:]]
+        _, value, index = readers
+        n, width = len(out), math.prod(out.shape[1:])
+        address = out.ctypes.data
+
+        def add() -> None:
+            prepare()
+            rows, at = value(), index()
+            bad = add_rows(address, _address(rows), _address(at), at.size, width, n)
+            if bad >= 0:
+                raise IndexError(
+                    f"index {at.reshape(-1)[bad]} is out of bounds for axis 0 with "
+                    f"size {n}"
+                )
+
+        return add
 
     def _fresh(self, result: Any, node: Node) -> Any:
         """What a call returned, as its users expect it in memory."""
@@ -535,7 +592,7 @@ class Program:
         array = self.slots[root]
         if view is not root:
             array = apply_views(array, _views(view))
-        args[slot] = array.__array_interface__["data"][0]
+        args[slot] = _address(array)
 
     def _checks(self) -> None:
         """A look at the loss as soon as it is known, before any state is written."""
@@ -696,24 +753,35 @@ class Program:
         for other, value in self.slots.items():
             if value is not None:
                 given.setdefault(other, value)
+        for cell in self.inputs:
+            x = given[cell.node]
+            if x.dtype.kind == "f" and not np.isfinite(x).all():
+                return NonFiniteError(
+                    f"compile: expected a finite loss, got one that is not, as "
+                    f"{cell.place} is not: {_statistics(x)}\n  nothing was updated"
+                )
         results = interpret(self.graph, given)
         names = {n: f"%{i}" for i, n in enumerate(self.graph.nodes)}
-        for one in self.graph.nodes:
-            y = results[one]
-            if one.op in ("full", "constant") or not isinstance(y, np.ndarray):
-                continue
-            if y.dtype.kind == "f" and not np.isfinite(y).all():
-                operands = "\n".join(
-                    f"    {names[x]} {_statistics(results[x])}" for x in one.inputs
-                )
-                kind = "NaN" if np.isnan(y).any() else "infinity"
-                return NonFiniteError(
-                    f"compile: expected a finite loss, got {results[node].item()}; the "
-                    f"first {kind} is the result of\n  {line_of(one, names)}\n"
-                    f"  in {one.place}\n  from\n{operands or '    an input'}\n"
-                    "  nothing was updated"
-                )
-        return NonFiniteError("compile: expected a finite loss, got one that is not")
+        first = next(n for n in self.graph.nodes if _is_bad(n, results[n]))
+        operands = "".join(
+            f"\n    {names[x]} {_statistics(results[x])}" for x in first.inputs
+        )
+        return NonFiniteError(
+            f"compile: expected a finite loss, got {results[node].item()}; the first "
+            f"NaN or infinity is the result of\n  {line_of(first, names)}\n"
+            f"  {_statistics(results[first])}\n  in {first.place}\n  from{operands}\n"
+            "  nothing was updated"
+        )
+
+
+def _is_bad(node: Node, x: Any) -> bool:
+    """Whether a result has NaN or infinity that nobody wrote down as a constant."""
+    return (
+        node.op not in ("full", "constant")
+        and isinstance(x, np.ndarray)
+        and x.dtype.kind == "f"
+        and not np.isfinite(x).all()
+    )
 
 
 class _Arrays(dict):  # type: ignore[type-arg]

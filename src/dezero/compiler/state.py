@@ -139,7 +139,14 @@ class Guard(NamedTuple):
         return type(now) is type(self.value) and _is_simple(now) and now == self.value
 
     def __str__(self) -> str:
-        return f"{type(self.owner.object).__name__}.{self.name} was {self.value!r}"
+        who = f"{type(self.owner.object).__name__}.{self.name}"
+        if _is_variable(self.value):
+            kind = type(self.value).__name__
+            same = "one like it" if self.like else "this one"
+            return f"{who} was a {kind} of shape {self.value.shape}, {same}"
+        if _is_simple(self.value):
+            return f"{who} was {self.value!r}"
+        return f"{who} was this {type(self.value).__name__}"
 
 
 class Effect(NamedTuple):

@@ -298,6 +298,9 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     def view(self, *args: Any) -> Tracer:
         if not args or args[0] in (np.ndarray, self.dtype):
             return self._view("slice", index=...)
+        dtype = np.dtype(args[0])
+        if {dtype.kind, self.dtype.kind} <= {"i", "u"} and dtype.itemsize == self.itemsize:
+            return self.astype(dtype)  # the same bits
         return self.trace.method("view", self, *args)
 
     # -- elementwise --------------------------------------------------------------
