@@ -16,7 +16,7 @@ from dezero.backend.tracing import watched_by
 from dezero.compiler import llvm
 from dezero.compiler.errors import MismatchError
 from dezero.compiler.ir import Graph
-from dezero.compiler.passes import PASSES
+from dezero.compiler.products import PASSES
 from dezero.compiler.program import Program, leaves_of, with_nodes
 from dezero.compiler.report import explained, lowered
 from dezero.compiler.state import (

@@ -49,6 +49,13 @@ def same(node: Node, inputs: Sequence[Node]) -> Node:
     return node.with_inputs(inputs)
 
 
+def reshaped(x: Node, shape: tuple[int, ...]) -> Node:
+    """``x`` seen in another shape."""
+    if x.shape == shape:
+        return x
+    return Node("reshape", [x], {"shape": shape}, shape, x.dtype, None, x.place)
+
+
 def remove_dead(graph: Graph) -> Graph:
     """Leave out what nobody takes. Inputs stay, and so does what has an effect."""
     needed = set(graph.outputs)
@@ -130,7 +137,7 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
             return below
         return node.with_inputs([below])
     if op == "reduce" and inputs[0].size == node.size and inputs[0].dtype == node.dtype:
-        return _reshaped(inputs[0], node.shape)  # of one element each
+        return reshaped(inputs[0], node.shape)  # of one element each
     if ufunc is np.positive:
         return inputs[0]
     if ufunc in (np.multiply, np.divide):
@@ -267,7 +274,7 @@ def pick_by_comparing(graph: Graph) -> Graph:
         if value.shape not in ((), (N,), (1,)) or value.dtype != x.dtype:
             return same(node, inputs)
         if value.shape == (N,):
-            value = _reshaped(value, (N, 1))
+            value = reshaped(value, (N, 1))
         return Node("where", [chosen, value, x], {}, x.shape, x.dtype, x.order, node.place)
 
     better_graph = rebuilt(graph, better)
@@ -317,7 +324,7 @@ def _chosen(node: Node, column: Node, C: int) -> tuple[Node, Node]:
     inside = mapped(np.logical_and, (N,), bool, low, high)
     attrs = {"value": np.arange(C, dtype=kind), "fixed": True}
     columns = Node("constant", [], attrs, (C,), kind, None, place)
-    chosen = mapped(np.equal, (N, C), bool, columns, _reshaped(counted, (N, 1)))
+    chosen = mapped(np.equal, (N, C), bool, columns, reshaped(counted, (N, 1)))
     return chosen, inside
 
 
@@ -332,46 +339,45 @@ def _in_bounds(node: Node, inside: Node, column: Node, C: int) -> Node:
     return Node("require", [all_inside, column], {"error": error}, (), bool, None, node.place)
 
 
-def flatten_products(graph: Graph) -> Graph:
-    """A stack of matrices times one matrix is one product of a taller matrix."""
+def stack_puts(graph: Graph) -> Graph:
+    """Parts put into zeros until nothing of these is left: the parts side by side."""
 
     def better(node: Node, inputs: Sequence[Node]) -> Node:
-        if node.op != "matmul":
-            return same(node, inputs)
-        x, W = inputs
-        if not (len(x.shape) > 2 and len(W.shape) == 2 and _is_dense(x)):
-            return same(node, inputs)
-        rows = math.prod(x.shape[:-1])
-        tall = _reshaped(x, (rows, x.shape[-1]))
-        shape = (rows, W.shape[1])
-        product = Node("matmul", [tall, W], {}, shape, node.dtype, None, node.place)
-        return _reshaped(product, node.shape)
+        node = same(node, inputs)
+        if node.op != "put":
+            return node
+        parts = []
+        below = node
+        while below.op == "put":
+            parts.append((_region(below), below.inputs[1]))
+            below = below.inputs[0]
+        if below.op != "full" or any(region is None for region, _ in parts):
+            return node
+        axes = {
+            i
+            for region, _ in parts
+            for i, (part, n) in enumerate(zip(region or (), node.shape, strict=True))
+            if part != range(n)
+        }
+        if len(axes) != 1:
+            return node
+        (axis,) = axes
+        parts.sort(key=lambda part: part[0][axis].start)  # type: ignore[index]
+        at, values = 0, []
+        for region, value in parts:
+            assert region is not None
+            if region[axis].step != 1 or region[axis].start != at:
+                return node
+            at = region[axis].stop
+            shape = tuple(map(len, region))
+            if value.size != math.prod(shape):
+                return node
+            values.append(reshaped(value, shape))
+        if at != node.shape[axis]:
+            return node
+        return Node(
+            "concatenate", values, {"axis": axis}, node.shape, node.dtype, None,
+            node.place,
+        )  # fmt: skip
 
     return rebuilt(graph, better)
-
-
-def _is_dense(x: Node) -> bool:
-    """Whether its memory is in the order of its axes, without gaps."""
-    if x.order != tuple(range(len(x.shape))):
-        return False
-    while x.op in ("reshape",):
-        x = x.inputs[0]
-    return x.kind != "view" and x.op != "input"
-
-
-def _reshaped(x: Node, shape: tuple[int, ...]) -> Node:
-    if x.shape == shape:
-        return x
-    return Node("reshape", [x], {"shape": shape}, shape, x.dtype, None, x.place)
-
-
-PASSES: tuple[Pass, ...] = (
-    remove_dead,
-    share_common,
-    simplify,
-    pick_by_comparing,
-    flatten_products,
-    simplify,
-    share_common,
-    remove_dead,
-)

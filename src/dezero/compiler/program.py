@@ -69,15 +69,6 @@ def dense(node: Node, buffer: Any = None, offset: int = 0) -> Array:
     return x.transpose(back)
 
 
-def is_plain(node: Node) -> bool:
-    """Whether its memory is without gaps, in the order of its axes."""
-    if node.order != tuple(range(len(node.shape))):
-        return False
-    while node.op == "reshape":
-        node = node.inputs[0]
-    return node.kind != "view"
-
-
 def _address(x: Array) -> int:
     address: int = x.__array_interface__["data"][0]
     return address
@@ -145,6 +136,8 @@ class Program:
         self.why_numpy: dict[Node, str] = {}
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self._find_homes()
+        self.wanted = self._materialized()
+        self._find_containers()
         self.kernels: list[Kernel] = []
         groups = self._written_kernels()
         if self.native is not None:
@@ -222,15 +215,13 @@ class Program:
     def _written_kernels(self) -> list[tuple[Group, Kernel | None]]:
         """Each Group in order, with its kernel; without one it is run call by call."""
         groups: list[tuple[Group, Kernel | None]] = []
-        self.wanted = self._materialized()
-        probes: dict[Node, Array] = {}
+        arrays = _Probes(self.inside)
         for group in self.fusion.ordered():
             if group.closed:
                 groups.append((group, None))
                 continue
             outputs = {node for node in group.levels if node in self.wanted}
             try:
-                arrays = _Arrays(probes)
                 kernel = Writer(group, arrays, outputs).kernel()
             except CannotFuse:
                 for node in group.levels:
@@ -256,6 +247,58 @@ class Program:
                         wanted.add(base(x))
         return wanted
 
+    def _find_containers(self) -> None:
+        """Results that can be computed right where a concatenation would put them."""
+        self.inside: dict[Node, tuple[Node, list[tuple[str, Any]]]] = {}
+        users = self.graph.users()
+        for node in self.graph.nodes:
+            if node.op != "concatenate" or node.order != tuple(range(len(node.shape))):
+                continue
+            axis, start = node.attrs["axis"], 0
+            for part in node.inputs:
+                rows = slice(start, start + part.shape[axis])
+                start = rows.stop
+                index = (*(slice(None),) * axis, rows, ...)
+                self._place_inside(node, part, index, users)
+
+    def _place_inside(
+        self, whole: Node, part: Node, index: Any, users: dict[Node, list[Node]]
+    ) -> None:
+        inner = base(part)
+        group = self.fusion.group_of.get(inner)
+        if (
+            group is None
+            or inner.op in ("call", "random", "put", "scatter", "scatter_add", "require")
+            or inner in self.in_place
+            or inner in self.inside
+            or inner.dtype != whole.dtype
+            or inner.order != tuple(range(len(inner.shape)))
+        ):
+            return
+        views: list[tuple[str, Any]] = [("slice", {"index": index})]
+        lead = math.prod(whole.shape[: whole.attrs["axis"]])
+        if part is not inner:
+            if lead != 1 or inner.size != part.size:
+                return
+            if any(op != "reshape" for op, _ in _views(part)):
+                return
+            views.append(("reshape", {"shape": inner.shape}))
+        if lead != 1 and not self._takes_gaps(inner, users):
+            return
+        self.inside[inner] = whole, views
+
+    @staticmethod
+    def _takes_gaps(node: Node, users: dict[Node, list[Node]]) -> bool:
+        """Whether all who read a result can do so if its rows are not neighbours."""
+        waiting = [node]
+        while waiting:
+            for user in users[waiting.pop()]:
+                if user.op == "reshape":
+                    return False
+                if user.kind == "view":
+                    waiting.append(user)
+        return node.kind in ("map", "reduce") or len(node.shape) == 2
+
     def _assign_memory(self, groups: list[tuple[Group, Kernel | None]]) -> None:
         """A place for every result: its home, or a span of the arena."""
         spans: dict[Node, list[int]] = {}
@@ -268,6 +311,17 @@ class Program:
         end = len(groups)
         for node in self.graph.outputs:
             last_use[base(node)] = end
+        first: dict[Node, int] = {}
+        for i, (group, _) in enumerate(groups):
+            for node in group.levels:
+                first[node] = i
+        for node, (whole, _) in self.inside.items():
+            while True:  # a container may lie in another
+                first[whole] = min(first[whole], first[node])
+                last_use[whole] = max(last_use.get(whole, 0), last_use.get(node, 0))
+                if whole not in self.inside:
+                    break
+                whole = self.inside[whole][0]
         self.slots: dict[Node, Any] = {}  # of what comes anew at each call
         statics: list[Node] = []
         for i, (group, _) in enumerate(groups):
@@ -276,7 +330,7 @@ class Program:
                     continue
                 if node.op in ("call", "random", "require"):
                     continue
-                if node in self.in_place:
+                if node in self.in_place or node in self.inside:
                     continue
                 target = node
                 if node.op in ("put", "scatter", "scatter_add"):
@@ -292,7 +346,8 @@ class Program:
                         self.alias[node] = root
                         spans[root][1] = max(i, last_use.get(node, i))
                         continue
-                spans[target] = [i, max(i, last_use.get(node, i))]
+                begin = first[node]
+                spans[target] = [begin, max(i, last_use.get(node, i))]
                 statics.append(node)
         offsets, total = _packed({n: Span(*spans[n], n.nbytes) for n in statics})
         self.arena = np.empty(total + ALIGN, np.uint8)
@@ -300,8 +355,16 @@ class Program:
         self.arrays: dict[Node, Array] = {}
         for node in statics:
             self.arrays[node] = dense(node, self.arena.data, start + offsets[node])
+        for node in self.inside:
+            self._array_inside(node)
         for node, root in self.alias.items():
             self.arrays[node] = self.arrays[root]
+
+    def _array_inside(self, node: Node) -> Array:
+        if node not in self.arrays:
+            whole, views = self.inside[node]
+            self.arrays[node] = apply_views(self._array_inside(whole), views)
+        return self.arrays[node]
 
     def _root(self, node: Node) -> Node:
         return self.alias.get(node, node)
@@ -321,8 +384,11 @@ class Program:
         table: list[list[int]] = []
         for group, kernel in groups:
             if kernel is None:
-                for node in group.levels:
-                    self.steps.append(Step([node], self._numpy_call(node)))
+                self.steps += [
+                    Step([node], self._numpy_call(node))
+                    for node in group.levels
+                    if not self._is_there(node)
+                ]
                 continue
             table.append(self._entry(group, kernel))
             self.steps.append(Step(group.nodes, None, len(table) - 1))
@@ -332,6 +398,12 @@ class Program:
         self.calls = self._timed() if self.profile else self._batched()
         for cell in self.inputs:
             self.slots.setdefault(cell.node, None)
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether all parts of a concatenation were computed in their places."""
+        return node.op == "concatenate" and all(
+            self.inside.get(base(part), (None,))[0] is node for part in node.inputs
+        )
 
     def _settle(self, cell: Cell) -> None:
         """An array of our own for state that the step writes."""
@@ -481,10 +553,7 @@ class Program:
 
             return choose
         if node.op == "concatenate":
-            axis = attrs["axis"]
-            if fixed:
-                return lambda: np.concatenate(arrays, axis, out)  # type: ignore[arg-type]
-            return lambda: np.concatenate([r() for r in readers], axis, out)
+            return self._concatenation(node, readers, out)
         if node.op == "gather":
             x, *indices = readers
 
@@ -493,6 +562,24 @@ class Program:
 
             return gather
         return self._write_call(node, readers, out)
+
+    def _concatenation(
+        self, node: Node, readers: Sequence[Callable[[], Array]], out: Array
+    ) -> Callable[[], Any]:
+        """Copies of the parts that are not there already."""
+        copies, axis, start = [], node.attrs["axis"], 0
+        for part, reader in zip(node.inputs, readers, strict=True):
+            rows = slice(start, start + part.shape[axis])
+            start = rows.stop
+            if self.inside.get(base(part), (None,))[0] is not node:
+                place = out[(*(slice(None),) * axis, rows)]
+                copies.append((place, reader))
+
+        def copy() -> None:
+            for place, reader in copies:
+                np.copyto(place, reader())
+
+        return copy
 
     def _write_call(
         self, node: Node, readers: Sequence[Callable[[], Array]], out: Array
@@ -540,8 +627,19 @@ class Program:
             and bool(x.shape)
             and value.shape == indices[0].shape + x.shape[1:]
             and node.order == plain
-            and is_plain(value)
-            and is_plain(indices[0])
+            and self._is_plain(value)
+            and self._is_plain(indices[0])
+        )
+
+    def _is_plain(self, node: Node) -> bool:
+        """Whether its memory is without gaps, in the order of its axes."""
+        array, dynamic = self._static(node)
+        if dynamic is None:
+            assert array is not None
+            return array.flags.c_contiguous
+        views = {op for op, _ in _views(node)}
+        return views <= {"reshape"} and dynamic.order == tuple(
+            range(len(dynamic.shape))
         )
 
     def _add_rows_call(
@@ -784,17 +882,21 @@ def _is_bad(node: Node, x: Any) -> bool:
     )
 
 
-class _Arrays(dict):  # type: ignore[type-arg]
-    """Arrays as kernels will find them, made when asked for; their memory is not."""
+class _Probes(dict):  # type: ignore[type-arg]
+    """Arrays as kernels will find them, made when asked for, in memory nobody uses."""
 
-    def __init__(self, probes: dict[Node, Array]) -> None:
-        self._probes = probes
+    def __init__(self, inside: dict[Node, tuple[Node, list[tuple[str, Any]]]]) -> None:
+        self._inside = inside
 
     def __missing__(self, node: Node) -> Array:
-        root = base(node)
-        if root not in self._probes:
-            self._probes[root] = dense(root)
-        found = self[node] = _seen(self._probes[root], node)
+        if node.kind == "view" and node.inputs:
+            found = apply_views(self[base(node)], _views(node))
+        elif node in self._inside:
+            whole, views = self._inside[node]
+            found = apply_views(self[whole], views)
+        else:
+            found = dense(node)
+        self[node] = found
         return found
 
 
