@@ -133,6 +133,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "(default: demo- and the data set)",
     )
     add("--quick", action="store_true", help="one epoch on a part of the data")
+    add("--compile", action="store_true", help="train with a compiled step")
 
 
 # What each option takes. argparse puts the option in front of the message.

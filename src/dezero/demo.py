@@ -41,6 +41,7 @@ class Options:
     out: Path = Path("runs")
     name: str | None = None
     quick: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def run(options: Options) -> bool:
             epochs=job.epochs,
             history=history,
             on_batch=lower_rate,
+            compile=options.compile,
         )
     except KeyboardInterrupt:
         return _stop(folder, model, history, job.epochs)

@@ -55,10 +55,15 @@ class CompiledStep:
         self._profile = profile
         self._programs: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []  # why each program was compiled
+        self._running = threading.RLock()  # a program has one set of memory
         self._name = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the step."""
+        """Run the step. Another thread that calls it waits."""
+        with self._running:
+            return self._call(args, kwargs)
+
+    def _call(self, args: Any, kwargs: Any) -> Any:
         leaves: list[Any] = []
         signature = _signature((args, kwargs), leaves), switches.get()
         for program in self._programs.get(signature, ()):

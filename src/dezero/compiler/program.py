@@ -32,6 +32,9 @@ from dezero.compiler.ir import (
 from dezero.compiler.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
 from dezero.compiler.state import Cell, Effect, Guard, Leaf, Place
 
+# What is returned is computed into an array of its own from this size on; below it, a
+# copy takes less time than making the array known to the kernel.
+FRESH_BYTES = 1 << 14
 # So many bytes a kernel must move before a second thread pays for itself.
 PARALLEL_BYTES = 256 * 1024
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
@@ -118,6 +121,16 @@ class Program:
         used = {x for node in graph.nodes for x in node.inputs} | set(graph.outputs)
         self.inputs = [cell for cell in inputs if cell.node in used]
         self.native = llvm.native()
+        # Gradients that the step clears before it makes new ones: their memory is free.
+        read = {cell.place.key for cell in self.inputs}
+        read |= {("attribute", id(g.owner.object), g.name, ()) for g in guards}
+        self.forgotten = [
+            effect.place
+            for effect in effects
+            if effect.place.kind == "attribute"
+            and effect.place.name == "grad"
+            and effect.place.key not in read
+        ]
         self.losses = [
             leaf.node
             for leaf in leaves_of(returned)
@@ -137,6 +150,7 @@ class Program:
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self._find_homes()
         self.wanted = self._materialized()
+        self._find_fresh()
         self._find_containers()
         self.kernels: list[Kernel] = []
         groups = self._written_kernels()
@@ -227,6 +241,7 @@ class Program:
                 for node in group.levels:
                     self.why_numpy[node] = "its operands lie crosswise in memory"
                 groups.append((group, None))
+                self.fresh = [node for node in self.fresh if node not in group.levels]
                 self.wanted.update(group.levels)
                 for node in group.levels:
                     self.wanted.update(base(x) for x in node.inputs)
@@ -246,6 +261,28 @@ class Program:
                     if self.fusion.group_of.get(base(x)) is not group:
                         wanted.add(base(x))
         return wanted
+
+    def _find_fresh(self) -> None:
+        """Results that leave the step: each call has new arrays for them.
+
+        What is returned, and gradients: whoever holds those of an earlier call keeps
+        them. Small ones are copied, which takes less time.
+        """
+        leaving = [
+            leaf.node
+            for value in (self.returned, *(e.value for e in self.effects if not e.before))
+            for leaf in leaves_of(value)
+        ]
+        kept = {leaf.node for e in self.effects if e.before for leaf in leaves_of(e.value)}
+        self.fresh = [
+            node
+            for node in dict.fromkeys(leaving)
+            if node.nbytes >= FRESH_BYTES
+            and leaving.count(node) == 1
+            and node not in kept
+            and node in self.fusion.group_of
+            and (node.op == "matmul" or not self.fusion.group_of[node].closed)
+        ]
 
     def _find_containers(self) -> None:
         """Results that can be computed right where a concatenation would put them."""
@@ -270,6 +307,7 @@ class Program:
             group is None
             or inner.op in ("call", "random", "put", "scatter", "scatter_add", "require")
             or inner in self.in_place
+            or inner in self.fresh
             or inner in self.inside
             or inner.dtype != whole.dtype
             or inner.order != tuple(range(len(inner.shape)))
@@ -330,7 +368,7 @@ class Program:
                     continue
                 if node.op in ("call", "random", "require"):
                     continue
-                if node in self.in_place or node in self.inside:
+                if node in self.in_place or node in self.inside or node in self.fresh:
                     continue
                 target = node
                 if node.op in ("put", "scatter", "scatter_add"):
@@ -522,8 +560,11 @@ class Program:
                     self._patch(patch)
 
             return call
-        out = self.arrays[node]
         arrays = [array for array, _ in inputs]
+        if node in self.fresh:
+            x, y = readers
+            return lambda: np.matmul(x(), y(), slots[node])
+        out = self.arrays[node]
         if node.op == "matmul":
             if fixed:
                 return _bound(np.matmul, *arrays, out)
@@ -774,6 +815,12 @@ class Program:
             slots[node] = value
             for patch in self.patches.get(node, ()):
                 self._patch(patch)
+        for place in self.forgotten:
+            place.set(leaves, None)
+        for node in self.fresh:
+            slots[node] = dense(node)
+            for patch in self.patches.get(node, ()):
+                self._patch(patch)
         with np.errstate(all="ignore"):
             for call in self.calls:
                 call()
@@ -832,7 +879,10 @@ class Program:
             array = self._value(value.node)
             if value.kind == "number":
                 return array.item()
-            array = array.copy()
+            if value.node in self.fresh:
+                del self.slots[value.node]  # it is the caller's now
+            else:
+                array = array.copy()
             if value.kind == "array":
                 return array
             return self._variable(array, value.name, value.requires_grad)

@@ -479,16 +479,23 @@ class Recorder:
         for seen in self.attributes.values():
             if seen.lifted or not seen.read_first or callable(seen.before):
                 continue
-            replaced = seen.now() is not seen.before
+            like = seen.now() is not seen.before or self._is_plain_variable(seen.before)
             owner = self.owner(seen.owner)
-            found.append(Guard(owner, seen.name, seen.before, replaced))
+            found.append(Guard(owner, seen.name, seen.before, like))
         return found
+
+    @staticmethod
+    def _is_plain_variable(x: Any) -> bool:
+        """Whether it is a Variable that another may take the place of: no Parameter."""
+        return _is_variable(x) and type(x).__name__ == "Variable"
 
     def inputs(self) -> list[Cell]:
         """The inputs, each with the place where a next call finds it."""
         carried: dict[int, Place] = {}
         for seen in self.attributes.values():
-            if seen.read_first and not seen.lifted and seen.now() is not seen.before:
+            if seen.read_first and not seen.lifted:
+                if seen.now() is seen.before and not self._is_plain_variable(seen.before):
+                    continue
                 owner = self.owner(seen.owner)
                 for x, path in _variables_in(seen.before):
                     place = Place("data of attribute", owner, seen.name, path)

@@ -15,11 +15,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import dezero.functions as F
+from dezero.compiler import compile as compiled
 from dezero.core import Variable, no_grad, test_mode
 from dezero.train.history import History, Row
 from dezero.train.progress import Progress, Standing
 
 Criterion = Callable[[Any, Any], Variable]  # of the model's output and the labels
+Step = Callable[[Any, Any], tuple[Variable, Variable | None]]  # of a batch
 
 
 class Scores(NamedTuple):
@@ -42,6 +44,7 @@ def fit(
     progress: Progress | None = None,
     on_batch: Callable[[Standing], None] | None = None,
     on_epoch: Callable[[Standing], None] | None = None,
+    compile: bool = False,
 ) -> History:
     """Train a model and keep a history of it.
 
@@ -62,12 +65,16 @@ def fit(
         progress: What says how far it is; the standard output if ``None``.
         on_batch: Called after every step, for example to lower the learning rate.
         on_epoch: Called after every epoch.
+        compile: Run ``dezero.compile`` on the step and on the evaluation. ``model``,
+            ``loss`` and ``accuracy`` may then read no values, such as ``float(y)``.
 
     Returns:
         The history.
 
     Raises:
         ValueError: ``epochs`` is below 1, or a loader has no batch.
+        CompileError: With ``compile``, the step reads values.
+        NonFiniteError: With ``compile``, the loss became NaN or infinite.
 
     >>> from dezero.models import MLP
     >>> digits = dezero.DataLoader(dezero.datasets.Digits(), batch_size=100)
@@ -85,19 +92,22 @@ def fit(
     history = History() if history is None else history
     earlier = history[-1].epoch if history else 0.0
     progress = Progress() if progress is None else progress
+    step = _training_step(model, optimizer, loss, accuracy)
+    test_step = _test_step(model, loss, accuracy)
+    if compile:
+        step, test_step = compiled(step), compiled(test_step)
     with contextlib.closing(progress):
         for epoch in range(1, epochs + 1):
             standing = Standing(epoch, epochs, batches)
             try:
                 for x, t in train_loader:
                     with uninterrupted():
-                        scores = _step(model, optimizer, x, t, loss, accuracy)
-                        standing.add(*scores, samples=len(t))
+                        standing.add(*_scores(*step(x, t)), samples=len(t))
                     progress.after_batch(standing)
                     if on_batch is not None:
                         on_batch(standing)
                 if test_loader is not None:
-                    scores = evaluate(model, test_loader, loss, accuracy)
+                    scores = _evaluate(test_step, test_loader)
                     standing.test_loss, standing.test_accuracy = scores
             finally:
                 if standing.batch > 0:
@@ -116,25 +126,32 @@ def fit(
     return history
 
 
-def _step(
-    model: Any,
-    optimizer: Any,
-    x: Any,
-    t: Any,
-    loss: Criterion,
-    accuracy: Criterion | None,
-) -> Scores:
-    """One step; a function, so that its graph is gone before the next one grows."""
-    y = model(x)
-    error = loss(y, t)
-    model.cleargrads()
-    error.backward()
-    optimizer.update()
-    return _scores(y, t, error, accuracy)
+def _training_step(
+    model: Any, optimizer: Any, loss: Criterion, accuracy: Criterion | None
+) -> Step:
+    """A step; a function, so that its graph is gone before the next one grows."""
+
+    def step(x: Any, t: Any) -> tuple[Variable, Variable | None]:
+        y = model(x)
+        error = loss(y, t)
+        model.cleargrads()
+        error.backward()
+        optimizer.update()
+        return error, None if accuracy is None else accuracy(y, t)
+
+    return step
 
 
-def _scores(y: Any, t: Any, error: Variable, accuracy: Criterion | None) -> Scores:
-    return Scores(float(error), None if accuracy is None else float(accuracy(y, t)))
+def _test_step(model: Any, loss: Criterion, accuracy: Criterion | None) -> Step:
+    def step(x: Any, t: Any) -> tuple[Variable, Variable | None]:
+        y = model(x)
+        return loss(y, t), None if accuracy is None else accuracy(y, t)
+
+    return step
+
+
+def _scores(error: Variable, accuracy: Variable | None) -> Scores:
+    return Scores(float(error), None if accuracy is None else float(accuracy))
 
 
 def evaluate(
@@ -153,11 +170,16 @@ def evaluate(
     >>> scores.accuracy
     0.5
     """
+    return _evaluate(_test_step(model, loss, accuracy), loader)
+
+
+def _evaluate(step: Step, loader: Any) -> Scores:
     standing = Standing(1, 1, batches=_batches("evaluate", loader))
     with no_grad(), test_mode():
         for x, t in loader:
-            y = model(x)
-            standing.add(*_scores(y, t, loss(y, t), accuracy), samples=len(t))
+            with uninterrupted():  # a step that is being compiled borrows the model
+                scores = _scores(*step(x, t))
+            standing.add(*scores, samples=len(t))
     return Scores(standing.loss, standing.accuracy)
 
 
