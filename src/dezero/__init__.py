@@ -11,6 +11,7 @@ variable([2. 4. 6.])
 """
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dezero import (
@@ -25,6 +26,7 @@ from dezero import (
     random,
     viz,
 )
+from dezero.backend import tracing
 from dezero.core import (
     Config,
     Function,
@@ -91,6 +93,15 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"dezero.{name}")
     value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
     return value
+
+
+def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """For eager computations on large arrays: the compiler, when first needed."""
+    provide: Callable[..., Any] = importlib.import_module(_LATER["compile"]).native_form
+    return provide(function)
+
+
+tracing.provide = _native
 
 
 def __dir__() -> list[str]:

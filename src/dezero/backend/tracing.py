@@ -14,6 +14,10 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
+from dezero.errors import DezeroError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -76,6 +80,81 @@ def one_operation(function: F) -> F:
         if seen_by is None or not any(map(is_traced, args)):
             return function(*args, **kwargs)
         return seen_by.call(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+# -- native kernels for eager computations ------------------------------------------------
+
+LARGE = 1 << 15  # elements from which on a native kernel pays for finding it
+TRIALS = 2  # large calls of a function until it is worth compiling
+SHAPES = 16  # for which a function is compiled; what is called with more stays NumPy's
+
+# Compiles a function of arrays, or says that there is no way to: the front door of the
+# package puts it here, as no floor below the compiler may import it.
+provide: Callable[[Callable[..., Any]], Callable[..., Any] | None] | None = None
+
+
+class Native:
+    """What is known of the native form of one function or method.
+
+    A copy of it knows nothing: it belongs to what was copied.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.shapes: set[Any] = set()
+        self.compiled: Callable[..., Any] | None = None
+        self.hopeless = False
+
+    def ready(self, function: Callable[..., Any], key: Any) -> bool:
+        """Whether there is one, for arguments of this kind."""
+        self.calls += 1
+        if self.hopeless or provide is None or self.calls <= TRIALS:
+            return False
+        if key not in self.shapes:
+            if len(self.shapes) >= SHAPES:
+                return False
+            self.shapes.add(key)
+        if self.compiled is None:
+            self.compiled = provide(function)
+            self.hopeless = self.compiled is None
+        return not self.hopeless
+
+
+    def run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], key: Any
+    ) -> tuple[bool, Any]:
+        """Run the native form, if there is one: whether it ran, and its result."""
+        if _watcher.get() is not None or not self.ready(function, key):
+            return False, None
+        try:
+            return True, self.compiled(*args)  # type: ignore[misc]
+        except DezeroError:  # it does what no kernel can
+            self.hopeless = True
+            return False, None
+
+    def __reduce__(self) -> Any:
+        return Native, ()
+
+
+def kernel(function: F) -> F:
+    """A function of bare arrays that runs as a native kernel where that pays.
+
+    The kernel is what ``compile`` makes of the function itself, so there is one text
+    and one meaning: results differ from NumPy's in the last digit or not at all. It is
+    used for large arrays, and where llvmlite is installed.
+    """
+    native = Native()
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        x = args[0]
+        if type(x) is not np.ndarray or x.size < LARGE:
+            return function(*args)
+        key = tuple([getattr(a, "shape", a) for a in args])
+        ran, result = native.run(function, args, key)
+        return result if ran else function(*args)
 
     return call  # type: ignore[return-value]
 

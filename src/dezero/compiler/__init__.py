@@ -1,6 +1,11 @@
 """``dezero.compile``: a whole training step as one native program."""
 
-from dezero.compiler.api import CompiledStep, compile, set_num_threads
+from dezero.compiler.api import (
+    CompiledStep,
+    compile,
+    native_form,
+    set_num_threads,
+)
 from dezero.compiler.errors import CompileError, MismatchError, NonFiniteError
 
 __all__ = [
@@ -9,5 +14,6 @@ __all__ = [
     "MismatchError",
     "NonFiniteError",
     "compile",
+    "native_form",
     "set_num_threads",
 ]

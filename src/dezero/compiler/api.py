@@ -47,12 +47,17 @@ class CompiledStep:
     """
 
     def __init__(
-        self, function: Callable[..., Any], check: int = 0, profile: bool = False
+        self,
+        function: Callable[..., Any],
+        check: int = 0,
+        profile: bool = False,
+        quiet: bool = False,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._check = check
         self._profile = profile
+        self._quiet = quiet  # many programs are as it should be, and so are NaN
         self._programs: dict[Any, list[Program]] = {}
         self._reasons: list[str] = []  # why each program was compiled
         self._running = threading.RLock()  # a program has one set of memory
@@ -155,7 +160,7 @@ class CompiledStep:
     def _keep(self, signature: Any, program: Program, reason: str) -> None:
         self._programs.setdefault(signature, []).append(program)
         self._reasons.append(reason)
-        if len(self._reasons) == MANY:
+        if len(self._reasons) == MANY and not self._quiet:
             warnings.warn(
                 f"compile: expected few programs of '{self._name}', got {MANY}; the "
                 f"last because: {reason}; pass what changes as an array, or keep it in "
@@ -198,7 +203,13 @@ class CompiledStep:
                     generator.set_state(state)
             recorder.check_untouched()
             return _program(
-                trace.graph, inputs, effects, guards, returned, self._profile
+                trace.graph,
+                inputs,
+                effects,
+                guards,
+                returned,
+                profile=self._profile,
+                finite=not self._quiet,
             )
 
     # -- checking ------------------------------------------------------------------------
@@ -268,7 +279,7 @@ def _program(
     effects: list[Effect],
     guards: list[Guard],
     returned: Any,
-    profile: bool,
+    **options: bool,
 ) -> Program:
     """What was traced, through all passes, as a program."""
     structure = [[effect.value for effect in effects], returned]
@@ -281,7 +292,7 @@ def _program(
         effect._replace(value=value)
         for effect, value in zip(effects, values, strict=True)
     ]
-    return Program(graph, traced, inputs, effects, guards, returned, Variable, profile)
+    return Program(graph, traced, inputs, effects, guards, returned, Variable, **options)
 
 
 def _described(signature: Any) -> str:
@@ -402,6 +413,11 @@ def compile(
     return CompiledStep(function, int(check), profile)
 
 
+def native_form(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """A function of arrays for eager use, compiled; ``None`` without llvmlite."""
+    return None if llvm.find_llvm() is None else CompiledStep(function, quiet=True)
+
+
 def set_num_threads(n: int) -> None:
     """Compute with so many threads: kernels of compiled steps, and BLAS.
 
@@ -419,4 +435,4 @@ def set_num_threads(n: int) -> None:
         native.pool.resize(n)
 
 
-__all__ = ["CompiledStep", "compile", "set_num_threads"]
+__all__ = ["CompiledStep", "compile", "native_form", "set_num_threads"]

@@ -98,6 +98,7 @@ class Program:
         returned: What it returns.
         variable: Makes a Variable of an array.
         profile: Whether to measure the time of every step.
+        finite: Whether to raise where a number that is returned is not.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Program:
         returned: Any,
         variable: Callable[..., Any],
         profile: bool = False,
+        finite: bool = True,
     ) -> None:
         self.profile = profile
         self.graph = graph
@@ -134,7 +136,7 @@ class Program:
         self.losses = [
             leaf.node
             for leaf in leaves_of(returned)
-            if leaf.node.size == 1 and leaf.node.dtype.kind == "f"
+            if finite and leaf.node.size == 1 and leaf.node.dtype.kind == "f"
         ]
         self._plan()
 

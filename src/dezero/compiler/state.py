@@ -129,11 +129,12 @@ class Guard(NamedTuple):
     name: str
     value: Any
     like: bool  # a Variable of the same shape will do
+    items: Any = None  # of a list or dict, as they were
 
     def holds(self, leaves: list[Any]) -> bool:
         now = self.owner.now(leaves).__dict__.get(self.name, MISSING)
         if now is self.value:
-            return True
+            return self.items is None or _same_items(now, self.items)
         if self.like:
             return _similar(now, self.value)
         return type(now) is type(self.value) and _is_simple(now) and now == self.value
@@ -167,6 +168,18 @@ class Leaf(NamedTuple):
     kind: str  # 'array', 'number', 'variable'
     name: str | None = None
     requires_grad: bool = False
+
+
+def _same_items(container: Any, items: Any) -> bool:
+    """Whether a list or dict has the same parts as before, arrays aside."""
+    if len(container) != len(items):
+        return False
+    if isinstance(items, dict):
+        return bool(container.keys() == items.keys())
+    return all(
+        a is b or isinstance(b, np.ndarray) or (_is_simple(b) and a == b)
+        for a, b in zip(container, items, strict=True)
+    )
 
 
 def _is_simple(x: Any) -> bool:
@@ -481,7 +494,8 @@ class Recorder:
                 continue
             like = seen.now() is not seen.before or self._is_plain_variable(seen.before)
             owner = self.owner(seen.owner)
-            found.append(Guard(owner, seen.name, seen.before, like))
+            _, items = self.containers.get(id(seen.before), (None, None))
+            found.append(Guard(owner, seen.name, seen.before, like, items))
         return found
 
     @staticmethod

@@ -7,33 +7,40 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
+from dezero.backend.tracing import kernel
 from dezero.core import Function, Variable
 from dezero.functions.elementwise import exp
 from dezero.functions.reduction import as_floating, normalize_axis, sum
 
 
+@kernel
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
+        return 1 / (1 + np.exp(-x))
+
+
 class Sigmoid(Function):
     takes_scalars = True
-
-    def forward(self, x: Array) -> Array:
-        with np.errstate(over="ignore"):  # 1 / (1 + inf) is the right 0
-            return 1 / (1 + np.exp(-x))
+    forward = staticmethod(_sigmoid)
 
     def backward(self, gy: Variable) -> Variable:
         y = self.output()
         return SigmoidGrad()(y, gy)
 
 
+@kernel
+def _sigmoid_grad(y: Array, gy: Array) -> Array:
+    gx = 1 - y
+    gx *= y
+    gx *= gy
+    return gx
+
+
 class SigmoidGrad(Function):
     """``gy * y * (1 - y)`` with a single array of its own."""
 
     takes_scalars = True
-
-    def forward(self, y: Array, gy: Array) -> Array:
-        gx = 1 - y
-        gx *= y
-        gx *= gy
-        return gx
+    forward = staticmethod(_sigmoid_grad)
 
     def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
         y, gy = self.inputs
@@ -111,15 +118,34 @@ def leaky_relu(x: Any, slope: float = 0.2) -> Variable:
     return LeakyReLU(slope)(as_floating(x))
 
 
+@kernel
+def _softmax(x: Array, axis: int | tuple[int, ...]) -> Array:
+    y = x - x.max(axis=axis, keepdims=True)  # exp of at most 0
+    np.exp(y, out=y)
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+@kernel
+def _softmax_grad(y: Array, gy: Array, axis: int | tuple[int, ...]) -> Array:
+    gx = gy - (y * gy).sum(axis=axis, keepdims=True)
+    gx *= y
+    return gx
+
+
+@kernel
+def _log_softmax(x: Array, axis: int | tuple[int, ...]) -> Array:
+    y = x - x.max(axis=axis, keepdims=True)
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    return y
+
+
 class Softmax(Function):
     def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        y = x - x.max(axis=self.axis, keepdims=True)  # exp of at most 0
-        np.exp(y, out=y)
-        y /= y.sum(axis=self.axis, keepdims=True)
-        return y
+        return _softmax(x, self.axis)
 
     def backward(self, gy: Variable) -> Variable:
         return SoftmaxGrad(self.axis)(self.output(), gy)
@@ -132,9 +158,7 @@ class SoftmaxGrad(Function):
         self.axis = axis
 
     def forward(self, y: Array, gy: Array) -> Array:
-        gx = gy - (y * gy).sum(axis=self.axis, keepdims=True)
-        gx *= y
-        return gx
+        return _softmax_grad(y, gy, self.axis)
 
     def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
         y, gy = self.inputs
@@ -179,9 +203,7 @@ class LogSoftmax(Function):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        y = x - x.max(axis=self.axis, keepdims=True)
-        y -= np.log(np.exp(y).sum(axis=self.axis, keepdims=True))
-        return y
+        return _log_softmax(x, self.axis)
 
     def backward(self, gy: Variable) -> Variable:
         y = self.output()

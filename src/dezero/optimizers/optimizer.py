@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from dezero.backend import Array, get_array_module
-from dezero.backend.tracing import Stateful
+from dezero.backend.tracing import LARGE, Native, Stateful
 from dezero.core import Parameter
 from dezero.errors import DataError
 
@@ -130,6 +130,31 @@ class ElementwiseOptimizer(Optimizer):
         super().__init__()
         self.state: dict[Parameter, list[Array]] = {}
         self._made: dict[Parameter, Array] = {}  # the data that update_one made last
+
+    def update(self) -> None:
+        """Update every parameter that has a gradient, each once.
+
+        Where there is much to do and llvmlite is installed, a native program does it.
+        """
+        ran = False
+        if not self.hooks and self._is_ours() and self._large():
+            native = self.__dict__.setdefault("_native", Native())
+            ran, _ = native.run(super().update, (), None)
+        if not ran:
+            super().update()
+
+    def _is_ours(self) -> bool:
+        """Whether the rule is one of this package, which does nothing but compute."""
+        kind = type(self)
+        return kind.step.__module__.startswith("dezero.") and (
+            kind.update_one is ElementwiseOptimizer.update_one
+        )
+
+    def _large(self) -> bool:
+        params = [param for param in self._params() if param.grad is not None]
+        return sum(param.size for param in params) >= LARGE and all(
+            type(param.data) is np.ndarray for param in params
+        )
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
         """Write into ``y`` what follows after ``x``, and update the moments in place.
