@@ -122,7 +122,7 @@ def fault(module: str, target: str, inside: bool) -> str | None:
     if target in BOOK:
         return "a name of the book"
     if within(target, TOWER):
-        allowed = within(module, TOWER) or (floor(module) or 0) >= 5
+        allowed = within(module, TOWER) or (floor(module) or 0) >= 4
         return None if allowed else "into the tower"
     below = floor(target)
     if below is None:

@@ -16,6 +16,7 @@ from dezero.compiler.ir import Graph, Hole, Node, run
 
 Pass = Callable[[Graph], Graph]
 SMALL = 64  # elements: so small a constant is computed now
+SMALL_CONSTANT = 1 << 14  # bytes: so small a constant is compared by its content
 
 
 def rebuilt(graph: Graph, better: Callable[[Node, Sequence[Node]], Node]) -> Graph:
@@ -74,7 +75,10 @@ def share_common(graph: Graph) -> Graph:
         if node.op in ("input", "random", "call", "require", "item"):
             return same(node, inputs)
         if node.op == "constant":
-            key: Any = ("constant", id(node.attrs["value"]))
+            x = node.attrs["value"]
+            same_forever = node.attrs["fixed"] and x.nbytes <= SMALL_CONSTANT
+            content = x.tobytes() if same_forever else id(x)
+            key: Any = ("constant", content, x.shape, x.dtype.str)
         else:
             key = node.op, tuple(map(id, inputs)), _key(node.attrs), node.dtype.str
         return known.setdefault(key, same(node, inputs))

@@ -912,7 +912,12 @@ class Program:
                 )
         results = interpret(self.graph, given)
         names = {n: f"%{i}" for i, n in enumerate(self.graph.nodes)}
-        first = next(n for n in self.graph.nodes if _is_bad(n, results[n]))
+        first = node
+        while True:  # to where it came from: infinity that led to nothing is no fault
+            bad = [x for x in first.inputs if _is_bad(x, results[x])]
+            if not bad:
+                break
+            first = next((x for x in bad if np.isnan(results[x]).any()), bad[0])
         operands = "".join(
             f"\n    {names[x]} {_statistics(results[x])}" for x in first.inputs
         )
