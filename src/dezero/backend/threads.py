@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 _lock = threading.Lock()
 _regions = 0  # running now, in whatever threads
 _usual = 1  # the threads of BLAS when no region is running
+_lent = threading.local()  # all: this thread was lent all of them already
 
 
 @functools.cache
@@ -57,6 +58,17 @@ def set_blas_threads(n: int) -> None:
 
 
 @contextlib.contextmanager
+def blas_on_one_core() -> Iterator[None]:
+    """Leave the other cores to the block, whose own threads work there."""
+    with _borrowed_threads():
+        before, _lent.all = getattr(_lent, "all", False), True
+        try:
+            yield
+        finally:
+            _lent.all = before
+
+
+@contextlib.contextmanager
 def _borrowed_threads() -> Iterator[int]:
     """How many threads the block may use: all that BLAS has, which keeps one."""
     global _regions, _usual
@@ -70,7 +82,7 @@ def _borrowed_threads() -> Iterator[int]:
             _usual = get()
             set_(1)
         _regions += 1
-        share = _usual if _regions == 1 else 1
+        share = _usual if _regions == 1 or getattr(_lent, "all", False) else 1
     try:
         yield share
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 
 from dezero.backend.download import home
 from dezero.backend.files import write_atomically
-from dezero.compiler import mathematics
+from dezero.compiler import blas, mathematics
 from dezero.compiler.kernel import Kernel
 from dezero.compiler.pool import Pool, pool_ir
 
@@ -171,7 +171,8 @@ class Native:
         add_rows = [f"dezero_add_rows_{kind}" for kind in ("float", "double")]
         runtime = pool_ir() + _DRIVER
         runtime += "".join(_ADD_ROWS.format(type=kind) for kind in ("float", "double"))
-        self._load("runtime", runtime, ["dezero_run", *add_rows])
+        runtime += blas.gemm_ir()
+        self._load("runtime", runtime, ["dezero_run", *add_rows, *blas.names()])
         self.pool = Pool(self._engine.get_function_address)
         signature = ctypes.CFUNCTYPE(
             None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dezero.compiler import llvm
+from dezero.backend.threads import blas_on_one_core
+from dezero.compiler import blas, llvm
 from dezero.compiler.errors import CompileError, NonFiniteError
 from dezero.compiler.fusion import Fusion, Group, base
 from dezero.compiler.ir import (
@@ -46,8 +47,9 @@ class Step(NamedTuple):
     """One call of the list."""
 
     nodes: list[Node]  # what it computes
-    call: Callable[[], Any] | None  # of NumPy; None: a kernel
-    kernel: int = -1  # its number
+    call: Callable[[], Any] | None = None  # of NumPy; None: an entry of the table
+    entry: int = -1  # its number there
+    kernel: Kernel | None = None  # None: a product, or a call of NumPy
 
 
 class Span(NamedTuple):
@@ -231,7 +233,7 @@ class Program:
     def _written_kernels(self) -> list[tuple[Group, Kernel | None]]:
         """Each Group in order, with its kernel; without one it is run call by call."""
         groups: list[tuple[Group, Kernel | None]] = []
-        arrays = _Probes(self.inside)
+        arrays = self._probes = _Probes(self.inside)
         for group in self.fusion.ordered():
             if group.closed:
                 groups.append((group, None))
@@ -423,15 +425,17 @@ class Program:
         self._keep: list[Any] = []
         table: list[list[int]] = []
         for group, kernel in groups:
-            if kernel is None:
-                self.steps += [
-                    Step([node], self._numpy_call(node))
-                    for node in group.levels
-                    if not self._is_there(node)
-                ]
+            if kernel is not None:
+                self.steps.append(Step(group.nodes, None, len(table), kernel))
+                table.append(self._entry(group, kernel))
                 continue
-            table.append(self._entry(group, kernel))
-            self.steps.append(Step(group.nodes, None, len(table) - 1))
+            for node in group.levels:
+                product = self._product(node)
+                if product is not None:
+                    self.steps.append(Step([node], None, len(table)))
+                    table.append(product)
+                elif not self._is_there(node):
+                    self.steps.append(Step([node], self._numpy_call(node)))
         self.table = np.array(table, np.int64).reshape(-1, 5)
         self._checks()
         self.seconds = [0.0] * len(self.steps)  # of each step, if they are measured
@@ -455,6 +459,29 @@ class Program:
             _homes[id(home)] = home
         self.homes[cell.node] = home
         self.arrays[cell.node] = home
+
+    def _product(self, node: Node) -> list[int] | None:
+        """A matrix product as an entry of the table, if BLAS can be called natively."""
+        if node.op != "matmul" or self.native is None:
+            return None
+        operands = (*node.inputs, node)
+        probes = [self._probes[x] for x in operands]
+        found = blas.product(probes[0], probes[1], probes[2])
+        if found is None:
+            return None
+        args = np.array(found.args, np.int64)
+        for slot, x in zip((blas.A, blas.B, blas.C), operands, strict=True):
+            array, dynamic = self._static(x)
+            if dynamic is not None:
+                self.patches.setdefault(dynamic, []).append((args, slot, x))
+            else:
+                assert array is not None
+                self._keep.append(array)
+                args[slot] = _address(array)
+        self.args.append(args)
+        threads = self.native.pool.threads if found.parallel else 1
+        run = self.native.address(found.run)
+        return [run, 0, args.ctypes.data, found.parts, threads]
 
     def _entry(self, group: Group, kernel: Kernel) -> list[int]:
         """A kernel with its arguments: an entry of the table of calls."""
@@ -762,7 +789,7 @@ class Program:
             return run
 
         return [
-            timed(i, step.call or self._kernel_call(step.kernel, 1))
+            timed(i, step.call or self._kernel_call(step.entry, 1))
             for i, step in enumerate(self.steps)
         ]
 
@@ -787,7 +814,7 @@ class Program:
         for step in self.steps:
             if step.call is None:
                 if not count:
-                    first = step.kernel
+                    first = step.entry
                 count += 1
             else:
                 flush()
@@ -823,7 +850,7 @@ class Program:
             slots[node] = dense(node)
             for patch in self.patches.get(node, ()):
                 self._patch(patch)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), blas_on_one_core():
             for call in self.calls:
                 call()
         return self._hand_out(leaves)

@@ -28,12 +28,14 @@ def explained(program: Program) -> str:
     graph, names = program.graph, _names(program)
     kernels = [step for step in program.steps if step.call is None]
     numpy_steps = [step for step in program.steps if step.call is not None]
-    products = sum(1 for s in numpy_steps for n in s.nodes if n.op == "matmul")
+    products = sum(n.op == "matmul" for s in program.steps for n in s.nodes)
+    kernels = [step for step in kernels if step.kernel is not None]
+    others = sum(bool(s.nodes) and s.nodes[0].op != "matmul" for s in numpy_steps)
     lines = [
         f"{len(program.traced.nodes)} operations traced, {len(graph.nodes)} after the "
         f"passes: {len(kernels)} kernels ({len({k.name for k in program.kernels})} "
         f"different ones), {products} matrix products, "
-        f"{sum(1 for s in numpy_steps if s.nodes) - products} other calls of NumPy",
+        f"{others} calls of NumPy",
         f"memory: {_size(program.arena.nbytes)} for results, "
         f"{_size(sum(h.nbytes for h in program.homes.values()))} of state written in "
         "place",
@@ -67,16 +69,18 @@ def _step_text(program: Program, step: Step, names: dict[Node, str]) -> str:
         return "check: the loss is finite"
     if step.call is not None:
         return "numpy   " + line_of(step.nodes[0], names)
-    kernel = program.kernels[step.kernel]
+    kernel, threads = step.kernel, program.table[step.entry][4]
+    at_once = "one thread" if threads == 1 else "all threads"
+    if kernel is None:
+        return f"product {line_of(step.nodes[0], names)}, {at_once}"
     layout = kernel.layout
     written = ", ".join(names[n] for n in step.nodes if n in program.wanted)
     operations = Counter(node.name for node in step.nodes)
     said = ", ".join(
         name if count == 1 else f"{count} {name}" for name, count in operations.items()
     )
-    threads = "one thread" if program.table[step.kernel][4] == 1 else "all threads"
     return (
-        f"kernel  {written} = {layout.rows}×{layout.columns}, {threads}: {said} "
+        f"kernel  {written} = {layout.rows}×{layout.columns}, {at_once}: {said} "
         f"[{kernel.name[:8]}]"
     )
 
@@ -122,10 +126,10 @@ def lowered(program: Program, stage: str) -> str:
 
 
 def _group_text(program: Program, step: Step, names: dict[Node, str]) -> str:
-    if step.call is not None:
+    kernel = step.kernel
+    if kernel is None:
         return line_of(step.nodes[0], names)
     group = program.fusion.group_of[step.nodes[0]]
-    kernel = program.kernels[step.kernel]
     head = f"kernel {kernel.name} over {kernel.layout.rows}×{kernel.layout.columns}:"
     lines = [head]
     for node, level in group.levels.items():
