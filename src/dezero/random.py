@@ -47,15 +47,16 @@ def seed(n: int | None) -> None:
         _generators.clear()
 
 
-def generator(xp: ModuleType = np) -> Any:
+def generator(xp: ModuleType | None = None) -> Any:
     """The current source of random numbers, with the methods of ``np.random``.
 
     ``rand(*shape)`` is uniform on [0, 1), ``randn(*shape)`` normal, and
     ``permutation(n)`` shuffles the numbers below n. Threads may share it.
 
     Args:
-        xp: The library whose arrays are wanted, NumPy or CuPy.
+        xp: The library whose arrays are wanted, NumPy (the default) or CuPy.
     """
+    xp = np if xp is None else xp
     with _lock:
         if _seed is None:
             return xp.random
@@ -68,6 +69,7 @@ def generator(xp: ModuleType = np) -> Any:
 
 def states() -> list[tuple[Any, Any]]:
     """The generators in use with their states, for ``set_state`` to go back to."""
+    generator()  # made now, if it was not drawn from yet
     with _lock:
         numpys = [g for name, g in _generators.items() if name == "numpy"]
     return [(g, g.get_state()) for g in (np.random, *numpys)]

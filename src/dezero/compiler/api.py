@@ -12,19 +12,19 @@ import numpy as np
 
 from dezero import random
 from dezero.backend.threads import set_blas_threads
-from dezero.backend.tracing import watched_by
+from dezero.backend.tracing import watched_by, watcher
 from dezero.compiler import llvm
-from dezero.compiler.errors import MismatchError
+from dezero.compiler.errors import CompileError, MismatchError, NonFiniteError
 from dezero.compiler.ir import Graph
 from dezero.compiler.products import PASSES
-from dezero.compiler.program import Program, leaves_of, with_nodes
+from dezero.compiler.program import Misfit, Program, leaves_of, with_nodes
+from dezero.compiler.reach import Surroundings
 from dezero.compiler.report import explained, lowered
 from dezero.compiler.state import (
     Cell,
     Effect,
     Guard,
-    Owner,
-    Place,
+    NameGuard,
     Recorder,
     Unsettled,
 )
@@ -65,18 +65,33 @@ class CompiledStep:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step. Another thread that calls it waits."""
+        if watcher() is not None:  # a part of a larger step, which is being traced
+            return self._function(*args, **kwargs)
         with self._running:
-            return self._call(args, kwargs)
+            leaves: list[Any] = []
+            signature = _signature((args, kwargs), leaves), switches.get()
+            reason = ""
+            for program in self._programs.get(signature, ()):
+                if program.admits(leaves):
+                    try:
+                        return self._run(program, args, kwargs, leaves)
+                    except Misfit as misfit:
+                        reason = str(misfit)
+            reason = reason or self._reason(signature, leaves)
+            return self._first_call(args, kwargs, leaves, signature, reason)
 
-    def _call(self, args: Any, kwargs: Any) -> Any:
-        leaves: list[Any] = []
-        signature = _signature((args, kwargs), leaves), switches.get()
-        for program in self._programs.get(signature, ()):
-            if program.admits(leaves):
-                if self._check > 0:
-                    return self._checked_call(program, args, kwargs, leaves)
-                return program(leaves)
-        return self._first_call(args, kwargs, leaves, signature)
+    def _run(self, program: Program, args: Any, kwargs: Any, leaves: list[Any]) -> Any:
+        if self._check > 0:
+            return self._checked_call(program, args, kwargs, leaves)
+        return program(leaves)
+
+    def __reduce__(self) -> Any:
+        """A copy has no programs; that of a method is the method of the copy."""
+        owner = getattr(self._function, "__self__", None)
+        if owner is not None:
+            return getattr, (owner, self._name)
+        options = self._check, self._profile, self._quiet
+        return CompiledStep, (self._function, *options)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: compiled for each instance by itself."""
@@ -127,23 +142,26 @@ class CompiledStep:
     # -- compiling -----------------------------------------------------------------------
 
     def _first_call(
-        self, args: Any, kwargs: Any, leaves: list[Any], signature: Any
+        self,
+        args: Any,
+        kwargs: Any,
+        leaves: list[Any],
+        signature: Any,
+        reason: str,
     ) -> Any:
         """Trace and compile; where things begin to be, let them, eagerly, before."""
-        reason = self._reason(signature, leaves)
         try:
             program = self._traced(args, kwargs, leaves, final=False)
         except Unsettled as event:
             result = self._function(*args, **kwargs)
+            _require_finite(result)
             leaves.clear()
             signature = _signature((args, kwargs), leaves), switches.get()
             program = self._traced(args, kwargs, leaves, final=True)
             self._keep(signature, program, f"{reason}; ran eagerly once, as {event}")
             return result
         self._keep(signature, program, reason)
-        if self._check > 0:
-            return self._checked_call(program, args, kwargs, leaves)
-        return program(leaves)
+        return self._run(program, args, kwargs, leaves)
 
     def _reason(self, signature: Any, leaves: list[Any]) -> str:
         if not self._programs:
@@ -176,17 +194,10 @@ class CompiledStep:
             trace = Trace()
             recorder = Recorder(trace, data_slot, _nothing)
             states = random.states()
-            given: list[Any] = []
+            surroundings = Surroundings(self._function)
+            changed = ""
             try:
-                for i, leaf in enumerate(leaves):
-                    if isinstance(leaf, Variable):
-                        recorder.arguments[id(leaf)] = i
-                        given.append(leaf)
-                    elif isinstance(leaf, np.ndarray):
-                        place = Place("argument", Owner(leaf, i))
-                        given.append(recorder.lift(leaf, place))
-                    else:
-                        given.append(leaf)
+                given = _lifted(leaves, recorder)
                 call_args, call_kwargs = _rebuilt((args, kwargs), iter(given))
                 with (
                     variables_watched_by(recorder),
@@ -196,11 +207,17 @@ class CompiledStep:
                     result = self._function(*call_args, **call_kwargs)
                 returned = recorder.result(result)
                 effects = recorder.effects(final)
-                guards, inputs = recorder.guards(), recorder.inputs()
+                guards = [*surroundings.guards(), *recorder.guards()]
+                inputs = recorder.inputs()
+                recorder.check_names()
+            except Exception as error:
+                raise _cause(error) from None
             finally:
+                changed = surroundings.restore()
                 recorder.restore()
                 for generator, state in states:
                     generator.set_state(state)
+            surroundings.check(changed)
             recorder.check_untouched()
             return _program(
                 trace.graph,
@@ -233,6 +250,46 @@ class CompiledStep:
             _compare(str(place), value, place.get(leaves))
         self._check -= 1
         return found
+
+
+def _lifted(leaves: list[Any], recorder: Recorder) -> list[Any]:
+    """The arguments as the step gets them while it is traced."""
+    given: list[Any] = []
+    known: dict[int, Any] = {}  # one array twice is one Tracer
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, Variable):
+            recorder.arguments.setdefault(id(leaf), i)
+        elif isinstance(leaf, np.ndarray):
+            if id(leaf) not in known:
+                known[id(leaf)] = recorder.argument(leaf, i)
+            leaf = known[id(leaf)]
+        given.append(leaf)
+    return given
+
+
+def _cause(error: Exception) -> Exception:
+    """The error of ours behind one that NumPy made of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CompileError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def _require_finite(result: Any) -> None:
+    """Raise where a number that an eager first call returned is not finite."""
+    if isinstance(result, (tuple, list)):
+        for part in result:
+            _require_finite(part)
+        return
+    x = result.data if isinstance(result, Variable) else result
+    scalar = isinstance(x, np.ndarray) and x.size == 1 and x.dtype.kind == "f"
+    if scalar and not np.isfinite(x).all():
+        raise NonFiniteError(
+            f"compile: expected a finite loss, got {x.item()} at the first call, which "
+            "ran eagerly and has updated what it updates"
+        )
 
 
 def _copied(value: Any) -> Any:
@@ -277,7 +334,7 @@ def _program(
     graph: Graph,
     inputs: list[Cell],
     effects: list[Effect],
-    guards: list[Guard],
+    guards: list[Guard | NameGuard],
     returned: Any,
     **options: bool,
 ) -> Program:
@@ -303,12 +360,13 @@ def _described(signature: Any) -> str:
             return "(" + ", ".join(map(_described, parts)) + ")"
         if kind is dict:
             return ", ".join(f"{k}={_described(v)}" for k, v in parts)
-        if isinstance(parts, np.dtype):
-            return f"{parts}{list(kind)}"
         return repr(parts)
     if isinstance(signature, tuple) and len(signature) == 3:
-        _, shape, _ = signature
-        return f"Variable {_described(shape) if shape else 'without data'}"
+        shape, dtype, _ = signature
+        return f"{dtype}{list(shape)}"
+    if isinstance(signature, tuple) and len(signature) == 4:
+        _, shape, _, _ = signature
+        return f"Variable {shape[1]}{list(shape[0])}" if shape else "Variable(None)"
     return repr(signature)
 
 
@@ -326,20 +384,29 @@ def _signature(structure: Any, leaves: list[Any]) -> Any:
         )
     leaves.append(structure)
     if kind is np.ndarray:
-        return structure.shape, structure.dtype
+        return structure.shape, structure.dtype, _first_place(structure, leaves)
     if isinstance(structure, Variable):
         data = structure.data
         shape = None if data is None else (data.shape, data.dtype)
-        return kind, shape, structure.requires_grad
+        place = _first_place(structure, leaves)
+        return kind, shape, structure.requires_grad, place
     if isinstance(structure, np.ndarray):
         raise TypeError(
             f"compile: expected plain arrays as arguments, got {kind.__name__}"
         )
+    if kind is float:
+        return kind, structure.hex()  # 0.0 is not -0.0, NaN is NaN
     try:
         hash(structure)
     except TypeError:
         return kind, id(structure)
     return kind, structure
+
+
+def _first_place(x: Any, leaves: list[Any]) -> int:
+    """Where among the arguments an object stands first: one given twice is another
+    thing than two."""
+    return next(i for i, leaf in enumerate(leaves) if leaf is x)
 
 
 def _rebuilt(structure: Any, leaves: Any) -> Any:

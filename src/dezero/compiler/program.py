@@ -31,7 +31,7 @@ from dezero.compiler.ir import (
     line_of,
 )
 from dezero.compiler.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
-from dezero.compiler.state import Cell, Effect, Guard, Leaf, Place
+from dezero.compiler.state import Cell, Effect, Given, Guard, Leaf, NameGuard, Place
 
 # What is returned is computed into an array of its own from this size on; below it, a
 # copy takes less time than making the array known to the kernel.
@@ -41,6 +41,10 @@ PARALLEL_BYTES = 256 * 1024
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
 
 _homes: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
+
+
+class Misfit(Exception):  # noqa: N818  (another program is needed, that is all)
+    """An input is not of the shape and type for which a program was made."""
 
 
 class Step(NamedTuple):
@@ -109,7 +113,7 @@ class Program:
         traced: Graph,
         inputs: Sequence[Cell],
         effects: Sequence[Effect],
-        guards: Sequence[Guard],
+        guards: Sequence[Guard | NameGuard],
         returned: Any,
         variable: Callable[..., Any],
         profile: bool = False,
@@ -127,7 +131,11 @@ class Program:
         self.native = llvm.native()
         # Gradients that the step clears before it makes new ones: their memory is free.
         read = {cell.place.key for cell in self.inputs}
-        read |= {("attribute", id(g.owner.object), g.name, ()) for g in guards}
+        read |= {
+            ("attribute", id(g.owner.object), g.name, ())
+            for g in guards
+            if isinstance(g, Guard)
+        }
         self.forgotten = [
             effect.place
             for effect in effects
@@ -438,6 +446,7 @@ class Program:
                     self.steps.append(Step([node], self._numpy_call(node)))
         self.table = np.array(table, np.int64).reshape(-1, 5)
         self._checks()
+        self._place_forgetting()
         self.seconds = [0.0] * len(self.steps)  # of each step, if they are measured
         self.calls = self._timed() if self.profile else self._batched()
         for cell in self.inputs:
@@ -602,8 +611,8 @@ class Program:
         if node.op == "map":
             ufunc = attrs["ufunc"]
             if fixed:
-                return _bound(ufunc, *arrays, out)
-            return lambda: ufunc(*[r() for r in readers], out)
+                return lambda: ufunc(*arrays, out=out)
+            return lambda: ufunc(*[r() for r in readers], out=out)
         if node.op == "reduce":
             reduce, axes, kept = attrs["ufunc"].reduce, attrs["axes"], attrs["keepdims"]
             (x,) = readers
@@ -777,6 +786,22 @@ class Program:
 
             self.steps.insert(places[0] + 1, Step([], check))
 
+    def _place_forgetting(self) -> None:
+        """After the last check, if no new gradient is needed before."""
+        returned = {leaf.node for leaf in leaves_of(self.returned)}
+        self.returned_fresh = [node for node in self.fresh if node in returned]
+        leaving = set(self.fresh) - returned
+        checks = [
+            i
+            for i, step in enumerate(self.steps)
+            if not step.nodes or step.nodes[0].op == "require"
+        ]
+        at = max(checks, default=-1) + 1
+        early = any(leaving & set(step.nodes) for step in self.steps[:at])
+        self.renews = -1 if early else at
+        if not early:
+            self.steps.insert(at, Step([], self._forget))
+
     def _timed(self) -> list[Callable[[], Any]]:
         """The list of calls, each of which measures itself."""
 
@@ -827,59 +852,58 @@ class Program:
     def __call__(self, leaves: list[Any]) -> Any:
         """Run it on the arguments and the state as they are now."""
         slots, homes = self.slots, self.homes
+        self._leaves = leaves
+        moved: list[tuple[Cell, Array, Array]] = []
         for cell in self.inputs:
             node = cell.node
             value = cell.place.get(leaves)
             home = homes.get(node)
-            if home is not None:
-                if value is not home:
-                    self._bring_home(cell, value, home, leaves)
+            if home is not None and value is home:
                 continue
             if type(value) is not np.ndarray:
-                value = np.asarray(value, node.dtype)
+                value = np.asarray(value, None if home is not None else node.dtype)
+            if value.shape != node.shape or value.dtype != node.dtype:
+                raise Misfit(
+                    f"{cell.place} was {node.dtype}{list(node.shape)} and is "
+                    f"{value.dtype}{list(value.shape)}"
+                )
+            if home is not None:
+                moved.append((cell, home, value))
+                continue
             if slots[node] is value:
                 continue
-            if value.shape != node.shape or not is_dense(value, node):
-                value = self._fitted(cell, value)
+            if not is_dense(value, node):
+                copy = dense(node)
+                np.copyto(copy, value)
+                value = copy
             slots[node] = value
             for patch in self.patches.get(node, ()):
                 self._patch(patch)
-        for place in self.forgotten:
-            place.set(leaves, None)
-        for node in self.fresh:
-            slots[node] = dense(node)
-            for patch in self.patches.get(node, ()):
-                self._patch(patch)
+        for cell, home, value in moved:  # state that was replaced from outside
+            np.copyto(home, value)
+            for place in self.state[cell.node]:
+                place.set(leaves, home)
+        self._renew(self.fresh if self.renews < 0 else self.returned_fresh)
         with np.errstate(all="ignore"), blas_on_one_core():
             for call in self.calls:
                 call()
         return self._hand_out(leaves)
 
-    def _bring_home(
-        self, cell: Cell, value: Any, home: Array, leaves: list[Any]
-    ) -> None:
-        """State was replaced from outside: take over its numbers."""
-        value = np.asarray(value)
-        if value.shape != home.shape:
-            raise CompileError(
-                f"compile: expected {cell.place} of shape {home.shape}, as when the "
-                f"step was traced, got {value.shape}"
-            )
-        np.copyto(home, value)
-        for place in self.state[cell.node]:
-            place.set(leaves, home)
+    def _renew(self, nodes: Sequence[Node]) -> None:
+        """New arrays for results that leave the step."""
+        for node in nodes:
+            self.slots[node] = dense(node)
+            for patch in self.patches.get(node, ()):
+                self._patch(patch)
 
-    def _fitted(self, cell: Cell, value: Any) -> Array:
-        node = cell.node
-        value = np.asarray(value)
-        if value.shape != node.shape:
-            raise CompileError(
-                f"compile: expected {cell.place} of shape {node.shape}, as when the "
-                f"step was traced, got {value.shape}"
-            )
-        copy = dense(node)
-        np.copyto(copy, value)
-        return copy
+    def _forget(self) -> None:
+        """Let go of the gradients of the last call, and make place for new ones.
+
+        All checks are over by now: an error leaves the old gradients where they are.
+        """
+        for place in self.forgotten:
+            place.set(self._leaves, None)
+        self._renew([node for node in self.fresh if node not in self.returned_fresh])
 
     def _value(self, node: Node) -> Array:
         array, dynamic = self._static(node)
@@ -914,7 +938,12 @@ class Program:
                 array = array.copy()
             if value.kind == "array":
                 return array
-            return self._variable(array, value.name, value.requires_grad)
+            variable = self._variable(array, value.name, value.requires_grad)
+            if value.grad is not None:
+                variable.grad = self._made(value.grad)
+            return variable
+        if isinstance(value, Given):
+            return self._leaves[value.argument]
         if type(value) in (tuple, list):
             return type(value)(map(self._made, value))
         if type(value) is dict:
@@ -1035,6 +1064,8 @@ def leaves_of(value: Any) -> Iterable[Leaf]:
     """The Leaves of a structure, in order."""
     if isinstance(value, Leaf):
         yield value
+        if value.grad is not None:
+            yield from leaves_of(value.grad)
     elif type(value) in (tuple, list):
         for part in value:
             yield from leaves_of(part)
@@ -1046,7 +1077,8 @@ def leaves_of(value: Any) -> Iterable[Leaf]:
 def with_nodes(value: Any, nodes: Any) -> Any:
     """A structure whose Leaves stand for the next of ``nodes``."""
     if isinstance(value, Leaf):
-        return value._replace(node=next(nodes))
+        value = value._replace(node=next(nodes))
+        return value._replace(grad=with_nodes(value.grad, nodes))
     if type(value) in (tuple, list):
         return type(value)(with_nodes(part, nodes) for part in value)
     if type(value) is dict:

@@ -66,7 +66,8 @@ def _names(program: Program) -> dict[Node, str]:
 
 def _step_text(program: Program, step: Step, names: dict[Node, str]) -> str:
     if not step.nodes:
-        return "check: the loss is finite"
+        forgets = step.call == program._forget
+        return "forget the old gradients" if forgets else "check: the loss is finite"
     if step.call is not None:
         return "numpy   " + line_of(step.nodes[0], names)
     kernel, threads = step.kernel, program.table[step.entry][4]

@@ -30,6 +30,7 @@ from dezero.compiler.trace import (
 )
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
+_OF_ENGINE = {"grad", "_retained", "output_index"}  # attributes of Variables
 DEEPEST = 3  # lists in dicts in lists: where arrays are looked for
 
 
@@ -129,15 +130,15 @@ class Guard(NamedTuple):
     name: str
     value: Any
     like: bool  # a Variable of the same shape will do
-    items: Any = None  # of a list or dict, as they were
+    parts: Any = None  # of a list or dict: what was in it
 
     def holds(self, leaves: list[Any]) -> bool:
         now = self.owner.now(leaves).__dict__.get(self.name, MISSING)
         if now is self.value:
-            return self.items is None or _same_items(now, self.items)
+            return self.parts is None or _same_parts(now, self.parts)
         if self.like:
             return _similar(now, self.value)
-        return type(now) is type(self.value) and _is_simple(now) and now == self.value
+        return type(now) is type(self.value) and is_simple(now) and is_equal(now, self.value)
 
     def __str__(self) -> str:
         who = f"{type(self.owner.object).__name__}.{self.name}"
@@ -145,9 +146,61 @@ class Guard(NamedTuple):
             kind = type(self.value).__name__
             same = "one like it" if self.like else "this one"
             return f"{who} was a {kind} of shape {self.value.shape}, {same}"
-        if _is_simple(self.value):
+        if is_simple(self.value):
             return f"{who} was {self.value!r}"
         return f"{who} was this {type(self.value).__name__}"
+
+
+class NameGuard(NamedTuple):
+    """A name outside of the step's function that it uses: of a closure or a module."""
+
+    name: str
+    read: Callable[[], Any]
+    value: Any
+
+    def holds(self, leaves: list[Any]) -> bool:
+        now = self.read()
+        if now is self.value:
+            return True
+        return type(now) is type(self.value) and is_simple(now) and is_equal(now, self.value)
+
+    def __str__(self) -> str:
+        if is_simple(self.value):
+            return f"{self.name} was {self.value!r}"
+        return f"{self.name} was this {type(self.value).__name__}"
+
+
+def is_equal(a: Any, b: Any) -> bool:
+    """Equal as constants of a program: 0.0 is not -0.0, and NaN is NaN."""
+    return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
+
+
+def _parts(value: Any, depth: int = 0) -> Any:
+    """What is in a list or dict, and in the lists and dicts in it."""
+    if depth > DEEPEST or not isinstance(value, (list, dict)):
+        return None
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {key: (part, _parts(part, depth + 1)) for key, part in items}
+
+
+def _same_parts(container: Any, parts: Any) -> bool:
+    """Whether a list or dict holds what it did; arrays may be others."""
+    if len(container) != len(parts):
+        return False
+    for key, (before, inner) in parts.items():
+        try:
+            now = container[key]
+        except (KeyError, IndexError):
+            return False
+        if now is before:
+            if inner is not None and not _same_parts(now, inner):
+                return False
+        elif type(now) is not type(before) or not (
+            isinstance(before, np.ndarray)
+            or (is_simple(before) and is_equal(now, before))
+        ):
+            return False
+    return True
 
 
 class Effect(NamedTuple):
@@ -168,23 +221,19 @@ class Leaf(NamedTuple):
     kind: str  # 'array', 'number', 'variable'
     name: str | None = None
     requires_grad: bool = False
+    grad: Leaf | None = None
 
 
-def _same_items(container: Any, items: Any) -> bool:
-    """Whether a list or dict has the same parts as before, arrays aside."""
-    if len(container) != len(items):
-        return False
-    if isinstance(items, dict):
-        return bool(container.keys() == items.keys())
-    return all(
-        a is b or isinstance(b, np.ndarray) or (_is_simple(b) and a == b)
-        for a, b in zip(container, items, strict=True)
-    )
+class Given(NamedTuple):
+    """In what a step returns: the argument itself, whichever it is at a call."""
+
+    argument: int
 
 
-def _is_simple(x: Any) -> bool:
+def is_simple(x: Any) -> bool:
+    """Whether it is a constant, equal to its copies."""
     if isinstance(x, tuple):
-        return all(map(_is_simple, x))
+        return all(map(is_simple, x))
     return x is None or isinstance(x, (bool, int, float, str, np.dtype, type))
 
 
@@ -207,7 +256,7 @@ def _similar(a: Any, b: Any) -> bool:
             and x.dtype == y.dtype
             and a.requires_grad == b.requires_grad
         )
-    return a is b or (_is_simple(a) and bool(a == b))
+    return a is b or (is_simple(a) and bool(a == b))
 
 
 # -- the recorder -----------------------------------------------------------------------
@@ -221,7 +270,8 @@ class _Attribute:
         self.name = name
         self.before = before
         self.read_first = read_first
-        self.lifted = False  # stood for by a Tracer, or holds Tracers meanwhile
+        self.parts = _parts(before)
+        self.lifted = False  # stood for by a Tracer
 
     def now(self) -> Any:
         return self.owner.__dict__.get(self.name, MISSING)
@@ -243,12 +293,14 @@ class Recorder:
         self.ignored = ignored
         self.cells: dict[int, Cell] = {}  # by the id of the array, which they hold
         self.numbers: list[Cell] = []
+        self.given: list[Cell] = []  # arrays that are arguments
         self.variables: dict[int, tuple[Any, Any]] = {}  # with the data they had
         self.attributes: dict[tuple[int, str], _Attribute] = {}
         self.containers: dict[int, tuple[Any, Any]] = {}  # with a copy
         self.places: list[Place] = []  # that hold a Tracer meanwhile
         self.arguments: dict[int, int] = {}  # ids of Variables given as arguments
         self._marks: dict[int, int] = {}
+        self._names: dict[int, tuple[Any, dict[str, Any]]] = {}  # of Variables
 
     def owner(self, x: Any) -> Owner:
         return Owner(x, self.arguments.get(id(x)))
@@ -266,13 +318,23 @@ class Recorder:
         self.places.append(place)
         return cell.tracer
 
+    def argument(self, array: Array, i: int) -> Tracer:
+        """The Tracer of an array that is an argument: never one with the state's."""
+        tracer = self.trace.given(array)
+        place = Place("argument", Owner(array, i))
+        self.given.append(Cell(tracer.node, place, tracer, array))
+        self._marks[id(array)] = fingerprint(array)
+        return tracer
+
     def read_data(self, x: Any, data: Any) -> Any:
         if not self.trace.noting or data is self.ignored:
             return data
         if isinstance(data, np.generic):
             data = np.asarray(data)
         if isinstance(data, np.ndarray):
-            self.variables.setdefault(id(x), (x, data))
+            if id(x) not in self.variables:
+                self.variables[id(x)] = x, data
+                self._names[id(x)] = x, dict(x.__dict__)
             tracer = self.lift(data, Place("data", self.owner(x)))
             self.data_slot.__set__(x, tracer)
             return tracer
@@ -360,6 +422,8 @@ class Recorder:
 
     def require(self, condition: Any, error: Any, x: Any) -> None:
         """A check of numbers, to be made at every call."""
+        if not condition.value:
+            raise error(x.value.min(), x.value.max())
         self.trace.emit("require", [condition, x], {"error": error})
 
     # -- the end ----------------------------------------------------------------------
@@ -369,6 +433,12 @@ class Recorder:
         self.trace.alive = False
         for x, data in self.variables.values():
             self.data_slot.__set__(x, data)
+        for x, names in self._names.values():
+            for name in x.__dict__.keys() - names.keys() - _OF_ENGINE:
+                del x.__dict__[name]
+            for name, value in names.items():
+                if name not in _OF_ENGINE:
+                    x.__dict__[name] = value
         for seen in self.attributes.values():
             if seen.before is MISSING:
                 seen.owner.__dict__.pop(seen.name, None)
@@ -380,18 +450,31 @@ class Recorder:
                 copy
             )
 
+    def check_names(self) -> None:
+        """See that no attribute was hung on a Variable: nobody would set it again."""
+        for x, names in self._names.values():
+            for name, value in x.__dict__.items():
+                if name not in _OF_ENGINE and names.get(name, MISSING) is not value:
+                    raise CompileError(
+                        "compile: expected state in Variables and in attributes of "
+                        f"layers and optimizers, got '{name}' set on a "
+                        f"{type(x).__name__}",
+                        write="a dict of the optimizer with the parameters as keys",
+                    )
+
     def check_untouched(self) -> None:
         """See that no bare array was written where the trace could not hear of it."""
-        arrays = [(c.array, self._marks[i], c.place) for i, c in self.cells.items()]
-        arrays += [
-            (x, mark, Place("array", Owner(x))) for x, mark, _ in self.trace.bare
+        arrays: list[tuple[Array, int, Any, str]] = [
+            (c.array, self._marks[id(c.array)], c.place, c.node.place)
+            for c in (*self.cells.values(), *self.given)
         ]
-        for array, mark, place in arrays:
+        arrays += [(x, mark, "a bare array", at) for x, mark, at in self.trace.bare]
+        for array, mark, place, at in arrays:
             if fingerprint(array) != mark:
                 raise CompileError(
-                    f"compile: expected the arrays of the step to be written through "
-                    f"NumPy's functions of traced arrays, got {place} (shape "
-                    f"{array.shape}) written behind them",
+                    "compile: expected the step to write arrays with traced ones, got "
+                    f"{place} of shape {array.shape} written by Python or NumPy alone",
+                    place=at and f"the step; it was first used at {at}",
                     write="xp = dezero.cuda.get_array_module(x) and xp.zeros_like(x) "
                     "for arrays of the step's own, or keep state in a Variable",
                 )
@@ -405,19 +488,19 @@ class Recorder:
         Raises:
             Unsettled: Something is there for the first time.
         """
-        found = [*self._written(), *self._attributes_set(final)]
-        for array, _, tracer in self.trace.bare:
-            if tracer.storage.version:
-                place = Place("array", Owner(array))
-                found.append(Effect(place, Leaf(tracer.node, "array")))
+        found = [*self._written(final), *self._attributes_set(final)]
+        for cell in self.given:
+            if cell.tracer.storage.version:
+                found.append(Effect(cell.place, Leaf(cell.tracer.node, "array")))
         return found
 
-    def _written(self) -> Iterator[Effect]:
+    def _written(self, final: bool) -> Iterator[Effect]:
         """Arrays that were written or replaced, in Variables and containers."""
         for container, copy in self.containers.values():
-            if len(container) != len(copy) or (
+            grown = len(container) != len(copy) or (
                 isinstance(container, dict) and container.keys() != copy.keys()
-            ):
+            )
+            if grown and not final:
                 raise Unsettled("a container of state grows")
         for place in {place.key: place for place in self.places}.values():
             if place.kind == "data":
@@ -466,7 +549,14 @@ class Recorder:
         if _is_variable(value):
             data = self.data_slot.__get__(value)
             if isinstance(data, Tracer) and id(value) not in self.variables:
-                return Leaf(data.node, "variable", value.name, value.requires_grad)
+                grad = value.__dict__.get("grad")
+                return Leaf(
+                    data.node,
+                    "variable",
+                    value.name,
+                    value.requires_grad,
+                    None if grad is None else self._leaves(grad),
+                )
             return value
         if type(value) in (tuple, list):
             return type(value)(map(self._leaves, value))
@@ -478,6 +568,8 @@ class Recorder:
         """What the step returns, with Leaves for its arrays."""
         if _is_variable(value):
             data = self.data_slot.__get__(value)
+            if id(value) in self.arguments:
+                return Given(self.arguments[id(value)])
             if isinstance(data, TracedArray) and id(value) in self.variables:
                 return value  # a Variable of the program: returned as it is
         if type(value) in (tuple, list):
@@ -490,12 +582,11 @@ class Recorder:
         """The attributes that decided something."""
         found = []
         for seen in self.attributes.values():
-            if seen.lifted or not seen.read_first or callable(seen.before):
+            if seen.lifted or not seen.read_first:
                 continue
             like = seen.now() is not seen.before or self._is_plain_variable(seen.before)
             owner = self.owner(seen.owner)
-            _, items = self.containers.get(id(seen.before), (None, None))
-            found.append(Guard(owner, seen.name, seen.before, like, items))
+            found.append(Guard(owner, seen.name, seen.before, like, seen.parts))
         return found
 
     @staticmethod
@@ -514,7 +605,7 @@ class Recorder:
                 for x, path in _variables_in(seen.before):
                     place = Place("data of attribute", owner, seen.name, path)
                     carried[id(x)] = place
-        cells = list(self.numbers)
+        cells = [*self.numbers, *self.given]
         for cell in self.cells.values():
             place = cell.place
             if place.kind == "data":
@@ -539,7 +630,7 @@ def _same_kind(before: Any, now: Any) -> bool:
         return False
     if isinstance(now, (tuple, list)):
         return len(before) == len(now) and all(map(_same_kind, before, now))
-    return not _is_simple(now) or bool(before == now)
+    return not is_simple(now) or bool(before == now)
 
 
 __all__ = [

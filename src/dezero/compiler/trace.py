@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import sysconfig
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,11 @@ from dezero.compiler.ir import (
 )
 
 PACKAGE = str(Path(__file__).resolve().parent.parent)
+COMPILER = str(Path(__file__).resolve().parent)
 LIBRARY = str(Path(np.__file__).resolve().parent)
+
+
+LARGE_BYTES = 1 << 24  # of an array that is not looked at in full
 
 
 def users_place() -> str:
@@ -53,19 +58,21 @@ def fingerprint(x: Array) -> int:
     """A number that tells whether an array was written."""
     if x.dtype.hasobject:
         return 0
+    if x.nbytes > LARGE_BYTES:  # a part of it, spread over all
+        x = x.reshape(-1)[:: x.nbytes // LARGE_BYTES + 1]
     return zlib.crc32(np.ascontiguousarray(x).view(np.uint8).reshape(-1).data)
 
 
 class Storage:
     """Memory that several Tracers may see: what it holds now, and how often written."""
 
-    __slots__ = ("borrowed", "node", "value", "version")
+    __slots__ = ("bare", "node", "value", "version")
 
-    def __init__(self, node: Node, value: Array, borrowed: bool = False) -> None:
+    def __init__(self, node: Node, value: Array, bare: bool = False) -> None:
         self.node = node
         self.value = value
         self.version = 0
-        self.borrowed = borrowed
+        self.bare = bare  # an array of the program, which may not be written
 
     def hold(self, node: Node, value: Array) -> None:
         self.node, self.value = node, value
@@ -245,6 +252,14 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     def _write(self, value: Any) -> None:
         """Make ``value`` what this memory holds, in its type and shape."""
         trace = self.trace
+        if self.storage.bare:
+            raise CompileError(
+                f"compile: expected the step to write into its own arrays, got a bare "
+                f"array of shape {self.storage.value.shape} that it did not make",
+                place=users_place(),
+                write="np.zeros_like(x) for a new array, or keep state in a Variable or "
+                "an attribute of a Layer",
+            )
         x = trace.cast(trace.as_tracer(value, self), self.dtype)
         if x.storage is self.storage and x.views == self.views:
             return
@@ -266,6 +281,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         if len(shape) == 1 and not isinstance(shape[0], (int, np.integer, Tracer)):
             shape = tuple(shape[0])
         shape = tuple(map(int, shape))
+        if order == "F":
+            return self.T.reshape(shape[::-1]).T
         y = self.value.reshape(shape)
         if y.size and not np.may_share_memory(y, self.value):
             return self.copy()._view("reshape", shape=y.shape)
@@ -290,10 +307,10 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         return self.reshape(self.value.squeeze(axis).shape)
 
     def ravel(self, order: str = "C") -> Tracer:
-        return self.reshape(-1)
+        return self.reshape(-1, order=order)
 
     def flatten(self, order: str = "C") -> Tracer:
-        return self.copy().reshape(-1)
+        return self.copy().reshape(-1, order=order)
 
     def view(self, *args: Any) -> Tracer:
         if not args or args[0] in (np.ndarray, self.dtype):
@@ -348,6 +365,12 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     @property
     def real(self) -> Any:
         return self if self.dtype.kind != "c" else self.trace.call(np.real, (self,), {})
+
+    @property
+    def imag(self) -> Any:
+        if self.dtype.kind != "c":
+            return np.zeros_like(self)  # type: ignore[call-overload]
+        return self.trace.call(np.imag, (self,), {})
 
     # -- reductions ---------------------------------------------------------------
 
@@ -476,7 +499,7 @@ class Trace:
         self._paused = 0
         self._known: dict[Node, bool] = {}
         self._constants: dict[int, Tracer] = {}  # by the id of a bare array
-        self.bare: list[tuple[Array, int, Tracer]] = []  # and their fingerprints
+        self.bare: list[tuple[Array, int, str]] = []  # fingerprint, first met where
 
     # -- noting -----------------------------------------------------------------------
 
@@ -523,7 +546,7 @@ class Trace:
         node = Node("input", (), {}, value.shape, value.dtype, memory_order(value))
         self.graph.nodes.append(node)
         self._known[node] = False
-        return Tracer(self, Storage(node, value, borrowed=True), weak=weak)
+        return Tracer(self, Storage(node, value), weak=weak)
 
     def require_alive(self, x: Tracer) -> None:
         if not self.alive:
@@ -589,8 +612,9 @@ class Trace:
             attrs = {"value": x, "fixed": mine}
             node, value = self.note("constant", [], attrs, [])
             self._known[node] = mine
-            known = self._constants[id(x)] = Tracer(self, Storage(node, value, True))
-            self.bare.append((x, fingerprint(x), known))
+            storage = Storage(node, value, bare=not mine)
+            known = self._constants[id(x)] = Tracer(self, storage)
+            self.bare.append((x, fingerprint(x), node.place))
         return known
 
     def cast(self, x: Tracer, dtype: Any) -> Tracer:
@@ -781,6 +805,8 @@ class Trace:
         for i in range(len(result)):
             part, value = self.note("item", [node], {"number": i}, [result])
             parts.append(Tracer(self, Storage(part, value)))
+        if hasattr(result, "_fields"):
+            return type(result)(*parts)
         return tuple(parts)
 
     def method(self, name: str, x: Tracer, *args: Any, **kwargs: Any) -> Any:
@@ -818,11 +844,11 @@ class Trace:
 
     # Those that are operations of ours, or a few of them.
 
-    def _np_reshape(self, x: Any, shape: Any, **_: Any) -> Any:
-        return self.as_tracer(x).reshape(shape)
+    def _np_reshape(self, x: Any, shape: Any, order: str = "C", **_: Any) -> Any:
+        return self.as_tracer(x).reshape(shape, order=order)
 
-    def _np_ravel(self, x: Any, **_: Any) -> Any:
-        return self.as_tracer(x).ravel()
+    def _np_ravel(self, x: Any, order: str = "C") -> Any:
+        return self.as_tracer(x).ravel(order)
 
     def _np_transpose(self, x: Any, axes: Any = None) -> Any:
         return self.as_tracer(x).transpose(axes)
@@ -910,17 +936,20 @@ class Trace:
         place = (*(slice(None),) * axis, None)
         return self.into(out, self.concatenate([x[place] for x in xs], axis))
 
-    def _np_split(self, x: Any, sections: Any, axis: int = 0) -> Any:
+    def _np_split(
+        self, x: Any, sections: Any, axis: int = 0, cut: Any = np.split
+    ) -> Any:
         x = self.as_tracer(x)
         with self.paused():
-            starts = np.split(np.arange(x.shape[axis]), sections)
+            starts = cut(np.arange(x.shape[axis]), sections)
         lead = (slice(None),) * (axis % x.ndim)
         return [
             x[(*lead, slice(int(s[0]), int(s[-1]) + 1) if len(s) else slice(0, 0))]
             for s in starts
         ]
 
-    _np_array_split = _np_split
+    def _np_array_split(self, x: Any, sections: Any, axis: int = 0) -> Any:
+        return self._np_split(x, sections, axis, np.array_split)
 
     def _np_copy(self, x: Any, order: str = "K", **_: Any) -> Any:
         return self.as_tracer(x).copy(order)
@@ -1024,31 +1053,54 @@ def _values(structure: Any) -> Any:
 # -- NumPy's functions that make arrays of nothing -----------------------------------
 
 
+class Proxy:
+    """A module with other functions in place of some of its own."""
+
+    def __init__(self, module: Any, others: dict[str, Any]) -> None:
+        self.__dict__.update(others)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
 class Creation:
     """``np.zeros``, ``np.arange``, ``np.random.rand`` ... as a traced step calls them.
 
     What makes arrays of nothing never meets a Tracer, so no protocol tells of it. While
-    a step is traced, these names in ``numpy`` lead here, for the thread that traces.
+    a step is traced, the programs' own names for NumPy (``np``, or ``zeros`` that was
+    imported alone) lead here, for the thread that traces. NumPy itself is not touched:
+    compiled code of other libraries relies on what it makes.
     """
 
     names = ("zeros", "ones", "empty", "full", "arange", "eye", "identity", "linspace")
     conversions = ("array", "asarray", "asanyarray", "ascontiguousarray")
-    undrawn = ("seed", "get_state", "set_state", "get_bit_generator", "shuffle")
+    kept = ("seed", "get_state", "set_state", "get_bit_generator", "set_bit_generator")
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
 
     @cached_property
-    def replacements(self) -> list[tuple[Any, str, Any]]:
-        """Where, by what name, and what stands there meanwhile."""
-        found = [(np, name, self._creating(name)) for name in self.names]
-        found += [(np, name, self._converting(name)) for name in self.conversions]
+    def replacements(self) -> dict[int, Any]:
+        """What stands in the place of an object of NumPy, by its id."""
+        here = {name: self._creating(name) for name in self.names}
+        here |= {name: self._converting(name) for name in self.conversions}
+        draws = {}
         for name in dir(np.random):
             draw = getattr(np.random, name)
             owner = getattr(draw, "__self__", None)
-            if isinstance(owner, np.random.RandomState) and name not in self.undrawn:
-                found.append((np.random, name, self.drawing(draw)))
-        return found
+            if isinstance(owner, np.random.RandomState) and name not in self.kept:
+                draws[name] = (
+                    self._shuffling(draw) if name == "shuffle" else self.drawing(draw)
+                )
+        random = Proxy(np.random, draws)
+        numpy = Proxy(np, {**here, "random": random})
+        found = {id(getattr(np, name)): one for name, one in here.items()}
+        found |= {id(getattr(np.random, name)): one for name, one in draws.items()}
+        # Bound methods of the generator are made anew when asked for; those that a
+        # program imported by name are equal, not the same.
+        self._draws = draws
+        return {**found, id(np): numpy, id(np.random): random}
 
     def _creating(self, name: str) -> Any:
         plain = getattr(np, name)
@@ -1062,8 +1114,7 @@ class Creation:
                 y = trace.full(0, kwargs.get("dtype", fill.dtype), args[0])
                 y._write(fill)
                 return y
-            with trace.paused():
-                y = plain(*args, **kwargs)
+            y = plain(*args, **kwargs)
             if name in ("zeros", "ones", "empty", "full"):
                 value = {"zeros": 0, "ones": 1, "empty": 0}.get(name)
                 if value is None:
@@ -1090,6 +1141,7 @@ class Creation:
         return convert
 
     def drawing(self, draw: Any) -> Any:
+        """A draw of random numbers, noted: made again at each call."""
         trace = self.trace
 
         def drawn(*args: Any, **kwargs: Any) -> Any:
@@ -1101,17 +1153,61 @@ class Creation:
 
         return drawn
 
+    def _shuffling(self, shuffle: Any) -> Any:
+        trace = self.trace
+
+        def shuffled(x: Any) -> Any:
+            if not trace.noting:
+                return shuffle(x)
+            raise CompileError(
+                "np.random.shuffle: expected a draw that gives an array, got one that "
+                "writes into its argument",
+                place=users_place(),
+                write="x[np.random.permutation(len(x))]",
+            )
+
+        return shuffled
+
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Have NumPy's names lead here inside the block."""
-        found = [(where, name, getattr(where, name)) for where, name, _ in self.replacements]
+        """Have the programs' names for NumPy's functions lead here inside the block."""
+        replacements = self.replacements
+        draws = {getattr(np.random, n): one for n, one in self._draws.items()}
+        changed: list[tuple[dict[str, Any], str, Any]] = []
+        for module in list(sys.modules.values()):
+            if not _is_program(module):
+                continue
+            names = vars(module)
+            for name, value in list(names.items()):
+                ours = replacements.get(id(value))
+                if ours is None and type(value) is _BUILTIN and value in draws:
+                    ours = draws[value]
+                if ours is not None:
+                    changed.append((names, name, value))
+                    names[name] = ours
         try:
-            for where, name, ours in self.replacements:
-                setattr(where, name, ours)
             yield
         finally:
-            for where, name, plain in found:
-                setattr(where, name, plain)
+            for names, name, value in changed:
+                names[name] = value
+
+
+_BUILTIN = type(np.random.rand)
+_LIBRARIES = tuple(
+    str(Path(path).resolve())
+    for name, path in sysconfig.get_paths().items()
+    if name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def _is_program(module: Any) -> bool:
+    """Whether a module is a program's, or of this package: not of a library."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return getattr(module, "__name__", "") == "__main__"
+    if file.startswith(PACKAGE):
+        return not file.startswith(COMPILER)
+    return file.endswith(".py") and not file.startswith(_LIBRARIES)
 
 
 class Drawing:
