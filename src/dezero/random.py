@@ -7,6 +7,7 @@ other library's draws disturb; from the same seed it gives the same numbers.
 
 from __future__ import annotations
 
+import functools
 import threading
 from types import ModuleType
 from typing import Any
@@ -57,14 +58,19 @@ def generator(xp: ModuleType | None = None) -> Any:
         xp: The library whose arrays are wanted, NumPy (the default) or CuPy.
     """
     xp = np if xp is None else xp
+    seen_by = watcher()
+    if seen_by is None:
+        return _current(xp)
+    return seen_by.source(functools.partial(_current, xp))
+
+
+def _current(xp: ModuleType) -> Any:
     with _lock:
         if _seed is None:
             return xp.random
         if xp.__name__ not in _generators:
             _generators[xp.__name__] = xp.random.RandomState(_seed)
-        own = _generators[xp.__name__]
-    seen_by = watcher()
-    return own if seen_by is None else seen_by.source(own)
+        return _generators[xp.__name__]
 
 
 def states() -> list[tuple[Any, Any]]:

@@ -140,20 +140,22 @@ def _put(attrs: Attributes, base: Array, value: Array) -> Array:
     return y
 
 
+def mapped(structure: Any, each: Callable[[Any], Any]) -> Any:
+    """A structure of tuples, lists and dicts with ``each(part)`` for its parts."""
+    kind = type(structure)
+    if kind is tuple or kind is list:
+        return kind([mapped(part, each) for part in structure])
+    if kind is dict:
+        return {key: mapped(part, each) for key, part in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return kind(*[mapped(part, each) for part in structure])
+    return each(structure)
+
+
 def fill_in(template: Any, arrays: Iterable[Any]) -> Any:
     """A structure in which each ``Hole`` is taken by the next of ``arrays``."""
     rest = iter(arrays)
-
-    def filled(part: Any) -> Any:
-        if isinstance(part, Hole):
-            return next(rest)
-        if type(part) in (tuple, list):
-            return type(part)(map(filled, part))
-        if type(part) is dict:
-            return {key: filled(value) for key, value in part.items()}
-        return part
-
-    return filled(template)
+    return mapped(template, lambda x: next(rest) if isinstance(x, Hole) else x)
 
 
 class Hole:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from dezero.compiler.ir import (
     fill_in,
     interpret,
     line_of,
+    mapped,
 )
 from dezero.compiler.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
 from dezero.compiler.state import Cell, Effect, Given, Guard, Leaf, NameGuard, Place
@@ -928,27 +930,26 @@ class Program:
 
     def _made(self, value: Any) -> Any:
         """A structure with arrays, numbers and Variables in place of its Leaves."""
-        if isinstance(value, Leaf):
-            array = self._value(value.node)
-            if value.kind == "number":
-                return array.item()
-            if value.node in self.fresh:
-                del self.slots[value.node]  # it is the caller's now
-            else:
-                array = array.copy()
-            if value.kind == "array":
-                return array
-            variable = self._variable(array, value.name, value.requires_grad)
-            if value.grad is not None:
-                variable.grad = self._made(value.grad)
-            return variable
-        if isinstance(value, Given):
-            return self._leaves[value.argument]
-        if type(value) in (tuple, list):
-            return type(value)(map(self._made, value))
-        if type(value) is dict:
-            return {key: self._made(part) for key, part in value.items()}
-        return value
+        return mapped(value, self._made_of)
+
+    def _made_of(self, leaf: Any) -> Any:
+        if isinstance(leaf, Given):
+            return self._leaves[leaf.argument]
+        if not isinstance(leaf, Leaf):
+            return leaf
+        array = self._value(leaf.node)
+        if leaf.kind == "number":
+            return array.item()
+        if leaf.node in self.fresh:
+            del self.slots[leaf.node]  # it is the caller's now
+        else:
+            array = array.copy()
+        if leaf.kind == "array":
+            return array
+        variable = self._variable(array, leaf.name, leaf.requires_grad)
+        if leaf.grad is not None:
+            variable.grad = self._made_of(leaf.grad)
+        return variable
 
     def _not_finite(self, node: Node) -> NonFiniteError:
         """Find the operation whose result is the first that is not finite."""
@@ -1060,27 +1061,26 @@ def _packed(spans: dict[Node, Span]) -> tuple[dict[Node, int], int]:
     return offsets, max((stop for _, stop, _ in placed), default=0)
 
 
-def leaves_of(value: Any) -> Iterable[Leaf]:
-    """The Leaves of a structure, in order."""
-    if isinstance(value, Leaf):
-        yield value
-        if value.grad is not None:
-            yield from leaves_of(value.grad)
-    elif type(value) in (tuple, list):
-        for part in value:
-            yield from leaves_of(part)
-    elif type(value) is dict:
-        for part in value.values():
-            yield from leaves_of(part)
+def leaves_of(value: Any) -> list[Leaf]:
+    """The Leaves of a structure, in order; the gradient of one comes after it."""
+    found: list[Leaf] = []
+
+    def look(x: Any) -> None:
+        while isinstance(x, Leaf):
+            found.append(x)
+            x = x.grad
+
+    mapped(value, look)
+    return found
 
 
-def with_nodes(value: Any, nodes: Any) -> Any:
+def with_nodes(value: Any, nodes: Iterator[Node]) -> Any:
     """A structure whose Leaves stand for the next of ``nodes``."""
-    if isinstance(value, Leaf):
-        value = value._replace(node=next(nodes))
-        return value._replace(grad=with_nodes(value.grad, nodes))
-    if type(value) in (tuple, list):
-        return type(value)(with_nodes(part, nodes) for part in value)
-    if type(value) is dict:
-        return {key: with_nodes(part, nodes) for key, part in value.items()}
-    return value
+
+    def renewed(x: Any) -> Any:
+        if not isinstance(x, Leaf):
+            return x
+        node = next(nodes)
+        return replace(x, node=node, grad=None if x.grad is None else renewed(x.grad))
+
+    return mapped(value, renewed)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend.tracing import Stateful
 from dezero.compiler.errors import CompileError
 from dezero.compiler.ir import Array
 from dezero.compiler.state import MISSING, NameGuard, is_equal, is_simple
@@ -24,6 +26,9 @@ from dezero.compiler.trace import fingerprint
 DEEPEST = 4  # attributes of items of attributes ...
 MOST = 5000  # objects that are looked at
 MOST_BYTES = 1 << 26  # of arrays
+MOST_KEPT = 1 << 22  # bytes of an array, so that it can be put back
+MOST_ATTRIBUTES = 50  # of a plain object, which are guards each
+_KNOWN = {"dezero", "numpy", *sys.stdlib_module_names}  # their objects are left alone
 
 _Generator = (np.random.RandomState, np.random.Generator, random.Random)
 
@@ -48,6 +53,7 @@ def names_of(function: Any) -> Iterator[Name]:
         for name in _names(one):
             yield name
             value = name.read()
+            yield from _attributes(name.text, value)
             if isinstance(_bare(value), types.FunctionType) and _is_near(value, one):
                 waiting.append(value)
 
@@ -85,6 +91,22 @@ def _names(function: types.FunctionType) -> Iterator[Name]:
                 text,
                 functools.partial(space.get, text, MISSING),
                 functools.partial(space.__setitem__, text),
+            )
+
+
+def _attributes(text: str, value: Any) -> Iterator[Name]:
+    """What a plain object of the program keeps, as names of their own."""
+    own = getattr(value, "__dict__", None)
+    plain = isinstance(value, types.SimpleNamespace) or (
+        type(value).__module__.split(".")[0] not in _KNOWN
+        and not isinstance(value, (Stateful, type, types.FunctionType))
+    )
+    if type(own) is dict and plain and len(own) <= MOST_ATTRIBUTES:
+        for name in own:
+            yield Name(
+                f"{text}.{name}",
+                functools.partial(own.get, name, MISSING),
+                functools.partial(own.__setitem__, name),
             )
 
 
@@ -159,7 +181,7 @@ class Surroundings:
 
     def __init__(self, function: Any) -> None:
         self.names = [(name, name.read()) for name in names_of(function)]
-        self.arrays: list[tuple[str, Array, int]] = []
+        self.arrays: list[tuple[str, Array, int, Array | None]] = []
         self.generators: list[tuple[str, Any, Any]] = [
             ("random", random._inst, random.getstate())  # type: ignore[attr-defined]
         ]
@@ -172,7 +194,8 @@ class Surroundings:
                         self.generators.append((text, one, _state(one)))
                 elif looked_at + one.nbytes <= MOST_BYTES:
                     looked_at += one.nbytes
-                    self.arrays.append((text, one, fingerprint(one)))
+                    kept = one.copy() if one.nbytes <= MOST_KEPT else None
+                    self.arrays.append((text, one, fingerprint(one), kept))
 
     def restore(self) -> str:
         """Put names and generators back; what was changed, in words, or nothing."""
@@ -193,9 +216,11 @@ class Surroundings:
 
     def check(self, changed: str) -> None:
         """Raise an error if anything was changed."""
-        for text, array, mark in self.arrays:
+        for text, array, mark, kept in self.arrays:
             if fingerprint(array) != mark:
                 changed = f"a bare array of shape {array.shape} in '{text}' written"
+                if kept is not None:
+                    array[...] = kept
         if not changed:
             return
         write = "np.random or dezero.random, or draw outside and pass the numbers"

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dezero.backend.tracing import TracedArray
 from dezero.compiler.errors import CompileError
-from dezero.compiler.ir import Array, Node
+from dezero.compiler.ir import Array, Node, mapped
 from dezero.compiler.trace import (
     Creation,
     Drawing,
@@ -177,7 +176,7 @@ def is_equal(a: Any, b: Any) -> bool:
 
 def _parts(value: Any, depth: int = 0) -> Any:
     """What is in a list or dict, and in the lists and dicts in it."""
-    if depth > DEEPEST or not isinstance(value, (list, dict)):
+    if depth > DEEPEST or not isinstance(value, (list, dict, tuple)):
         return None
     items = value.items() if isinstance(value, dict) else enumerate(value)
     return {key: (part, _parts(part, depth + 1)) for key, part in items}
@@ -214,7 +213,8 @@ class Effect(NamedTuple):
     before: Node | None = None  # the input that was there, if an array
 
 
-class Leaf(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Leaf:
     """An output of the step, as it is handed to the program."""
 
     node: Node
@@ -224,7 +224,8 @@ class Leaf(NamedTuple):
     grad: Leaf | None = None
 
 
-class Given(NamedTuple):
+@dataclass(frozen=True)
+class Given:
     """In what a step returns: the argument itself, whichever it is at a call."""
 
     argument: int
@@ -417,8 +418,8 @@ class Recorder:
     def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         return self.trace.call(function, args, kwargs)
 
-    def source(self, generator: Any) -> Any:
-        return Drawing(self.creation, generator)
+    def source(self, current: Callable[[], Any]) -> Any:
+        return Drawing(self.creation, current)
 
     def require(self, condition: Any, error: Any, x: Any) -> None:
         """A check of numbers, to be made at every call."""
@@ -544,39 +545,35 @@ class Recorder:
 
     def _leaves(self, value: Any) -> Any:
         """A structure with Leaves for its arrays."""
+        return mapped(value, self._leaf)
+
+    def _leaf(self, value: Any) -> Any:
         if isinstance(value, Tracer):
             return Leaf(value.node, "number" if value.weak else "array")
-        if _is_variable(value):
-            data = self.data_slot.__get__(value)
-            if isinstance(data, Tracer) and id(value) not in self.variables:
-                grad = value.__dict__.get("grad")
-                return Leaf(
-                    data.node,
-                    "variable",
-                    value.name,
-                    value.requires_grad,
-                    None if grad is None else self._leaves(grad),
-                )
+        if not _is_variable(value) or id(value) in self.variables:
             return value
-        if type(value) in (tuple, list):
-            return type(value)(map(self._leaves, value))
-        if type(value) is dict:
-            return {key: self._leaves(part) for key, part in value.items()}
-        return value
+        data = self.data_slot.__get__(value)
+        if not isinstance(data, Tracer):
+            return value
+        grad = value.__dict__.get("grad")
+        return Leaf(
+            data.node,
+            "variable",
+            value.name,
+            value.requires_grad,
+            None if grad is None else self._leaf(grad),
+        )
 
     def result(self, value: Any) -> Any:
         """What the step returns, with Leaves for its arrays."""
-        if _is_variable(value):
-            data = self.data_slot.__get__(value)
-            if id(value) in self.arguments:
-                return Given(self.arguments[id(value)])
-            if isinstance(data, TracedArray) and id(value) in self.variables:
-                return value  # a Variable of the program: returned as it is
-        if type(value) in (tuple, list):
-            return type(value)(map(self.result, value))
-        if type(value) is dict:
-            return {key: self.result(part) for key, part in value.items()}
-        return self._leaves(value)
+        return mapped(
+            value,
+            lambda x: (
+                Given(self.arguments[id(x)])
+                if id(x) in self.arguments
+                else self._leaf(x)
+            ),
+        )
 
     def guards(self) -> list[Guard]:
         """The attributes that decided something."""

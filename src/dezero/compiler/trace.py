@@ -30,6 +30,7 @@ from dezero.compiler.ir import (
     Hole,
     Node,
     apply_views,
+    mapped,
     memory_order,
     run,
 )
@@ -652,16 +653,12 @@ class Trace:
         arrays: list[Tracer] = []
 
         def emptied(part: Any) -> Any:
-            if isinstance(part, (Tracer, np.ndarray)):
-                arrays.append(self.as_tracer(part))
-                return Hole()
-            if type(part) in (tuple, list):
-                return type(part)(map(emptied, part))
-            if type(part) is dict:
-                return {key: emptied(value) for key, value in part.items()}
-            return part
+            if not isinstance(part, (Tracer, np.ndarray)):
+                return part
+            arrays.append(self.as_tracer(part))
+            return Hole()
 
-        return emptied(structure), arrays
+        return mapped(structure, emptied), arrays
 
     # -- NumPy's functions --------------------------------------------------------------
 
@@ -1041,13 +1038,7 @@ class _Changed:
 
 
 def _values(structure: Any) -> Any:
-    if isinstance(structure, Tracer):
-        return structure.value
-    if type(structure) in (tuple, list):
-        return type(structure)(map(_values, structure))
-    if type(structure) is dict:
-        return {key: _values(value) for key, value in structure.items()}
-    return structure
+    return mapped(structure, lambda x: x.value if isinstance(x, Tracer) else x)
 
 
 # -- NumPy's functions that make arrays of nothing -----------------------------------
@@ -1114,7 +1105,7 @@ class Creation:
                 y = trace.full(0, kwargs.get("dtype", fill.dtype), args[0])
                 y._write(fill)
                 return y
-            y = plain(*args, **kwargs)
+            y = plain(*_plain(args), **_plain(kwargs))
             if name in ("zeros", "ones", "empty", "full"):
                 value = {"zeros": 0, "ones": 1, "empty": 0}.get(name)
                 if value is None:
@@ -1156,12 +1147,19 @@ class Creation:
     def _shuffling(self, shuffle: Any) -> Any:
         trace = self.trace
 
+        def copy_shuffled(x: Array) -> Array:
+            y = x.copy()
+            shuffle(y)
+            return y
+
         def shuffled(x: Any) -> Any:
             if not trace.noting:
                 return shuffle(x)
+            if isinstance(x, Tracer) and trace.is_known(x.node):
+                return x._write(self.drawing(copy_shuffled)(x))
             raise CompileError(
-                "np.random.shuffle: expected a draw that gives an array, got one that "
-                "writes into its argument",
+                "np.random.shuffle: expected numbers that are known, such as "
+                "np.arange(n), got others, which it would write into",
                 place=users_place(),
                 write="x[np.random.permutation(len(x))]",
             )
@@ -1211,14 +1209,22 @@ def _is_program(module: Any) -> bool:
 
 
 class Drawing:
-    """A generator of random numbers whose draws are noted."""
+    """The current generator of random numbers, whose draws are noted.
 
-    def __init__(self, creation: Creation, generator: Any) -> None:
+    Args:
+        current: Gives the generator; asked at each draw, as a program may change it.
+    """
+
+    def __init__(self, creation: Creation, current: Callable[[], Any]) -> None:
         self._creation = creation
-        self._generator = generator
+        self._current = current
 
     def __getattr__(self, name: str) -> Any:
-        return self._creation.drawing(getattr(self._generator, name))
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return getattr(self._current(), name)(*args, **kwargs)
+
+        draw.__name__ = name
+        return self._creation.drawing(draw)
 
 
 def _holds_tracer(x: Any) -> bool:
@@ -1229,10 +1235,9 @@ def _holds_tracer(x: Any) -> bool:
 
 def _plain(arguments: Any) -> Any:
     """Arguments of a draw, which must be known."""
-    if isinstance(arguments, Tracer):
-        return arguments._read("the arguments of a random draw")
-    if type(arguments) in (tuple, list):
-        return type(arguments)(map(_plain, arguments))
-    if type(arguments) is dict:
-        return {key: _plain(value) for key, value in arguments.items()}
-    return arguments
+    return mapped(
+        arguments,
+        lambda x: (
+            x._read("the arguments of a random draw") if isinstance(x, Tracer) else x
+        ),
+    )
