@@ -63,6 +63,7 @@ class Group:
         self.levels: dict[Node, str] = {}
         self.operands: set[Node] = set()  # what it reads from outside
         self.first = self.last = index
+        self.deep = index  # the largest ``last`` of it and of all that it needs
         self.closed = False  # a single operation that no kernel knows
 
     @property
@@ -147,6 +148,7 @@ class Fusion:
         self._merged: dict[Group, Group] = {}
         self._readers: dict[Node, list[Group]] = {}
         self._before: dict[Group, set[Group]] = {}
+        self._after: dict[Group, set[Group]] = {}
         self._place = {node: i for i, node in enumerate(graph.nodes)}
         for node in graph.nodes:
             if node.kind in ("source", "view") and node.op != "random":
@@ -161,13 +163,14 @@ class Fusion:
     def _open(self, node: Node, shape: Shape, order: tuple[int, ...]) -> Group:
         group = Group(self._place[node], shape, order)
         self.groups.append(group)
-        self._before[group] = set()
+        self._before[group], self._after[group] = set(), set()
         self._enter(node, group, "full")
         return group
 
     def _enter(self, node: Node, group: Group, level: str) -> None:
         group.levels[node] = level
         group.last = max(group.last, self._place[node])
+        self._deepen(group, group.last)
         self.group_of[node] = group
         for x in _bases(node):
             producer = self.group_of.get(x)
@@ -175,7 +178,7 @@ class Fusion:
                 group.operands.add(x)
                 self._readers.setdefault(x, []).append(group)
                 if producer is not None:
-                    self._before[group].add(producer)
+                    self._order(producer, group)
 
     def _add(self, node: Node) -> None:
         candidates: dict[Group, None] = {}
@@ -333,10 +336,25 @@ class Fusion:
             for before in self._before[waiting.pop()]:
                 if before is early:
                     return True
-                if before not in seen and before.last > early.first:
+                if before not in seen and before.deep >= early.deep:
                     seen.add(before)
                     waiting.append(before)
         return False
+
+    def _order(self, early: Group, late: Group) -> None:
+        """Have one Group run before another."""
+        self._before[late].add(early)
+        self._after[early].add(late)
+        self._deepen(late, early.deep)
+
+    def _deepen(self, group: Group, deep: int) -> None:
+        """Keep ``deep`` right in a Group, and in all that need it."""
+        waiting = [group]
+        while waiting:
+            one = waiting.pop()
+            if one.deep < deep:
+                one.deep = deep
+                waiting += self._after[one]
 
     def _current(self, group: Group) -> Group:
         while group in self._merged:
@@ -385,18 +403,23 @@ class Fusion:
             self.group_of[node] = group
         self._merged[other] = group
         self.groups.remove(other)
-        self._before[group] = (self._before[group] | self._before.pop(other)) - {
-            group,
-            other,
-        }
-        for before in self._before.values():
-            if other in before:
-                before.discard(other)
-                before.add(group)
+        early, late = self._before.pop(other), self._after.pop(other)
+        for one in early:
+            self._after[one].discard(other)
+        for one in late:
+            self._before[one].discard(other)
+        self._before[group].discard(other)
+        self._after[group].discard(other)
+        self._deepen(group, max(group.last, other.deep))
+        for one in early - {group}:
+            self._order(one, group)
+        for one in late - {group}:
+            self._order(group, one)
 
     def require_before(self, late: Group, early: Iterable[Group]) -> None:
         """Have ``late`` run after each of ``early``."""
-        self._before[late].update(early)
+        for one in early:
+            self._order(one, late)
 
     # -- order ----------------------------------------------------------------------------
 

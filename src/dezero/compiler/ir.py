@@ -215,7 +215,7 @@ OPERATIONS: dict[str, Operation] = {
     "scatter_add": Operation("move", _scatter_add),
     "concatenate": Operation("move", lambda a, *xs: np.concatenate(xs, a["axis"])),
     "call": Operation("call", _call),
-    "item": Operation("view", lambda a, x: x[a["number"]]),
+    "item": Operation("call", lambda a, x: x[a["number"]]),
     "require": Operation("effect", lambda a, condition, x: condition),
 }
 
@@ -246,6 +246,95 @@ def interpret(graph: Graph, given: Mapping[Node, Any]) -> dict[Node, Any]:
         if node not in results and node.op != "input":  # one that nobody takes
             results[node] = run(node, [results[x] for x in node.inputs])
     return results
+
+
+# -- memory -------------------------------------------------------------------------
+
+
+def strides_of(x: Node) -> tuple[int, ...]:
+    """The strides in bytes with which a program sees the memory of a result."""
+    views = []
+    while x.kind == "view":
+        views.append(x)
+        x = x.inputs[0]
+    if x.op == "constant":
+        strides: tuple[int, ...] = x.attrs["value"].strides
+    else:
+        strides = dense_strides(x.shape, x.order, x.dtype.itemsize)
+    for view in reversed(views):
+        found = seen_strides(view, x.shape, strides)
+        assert found is not None, f"{view} cannot see the memory of {x}"
+        x, strides = view, found
+    return strides
+
+
+def dense_strides(shape: Shape, order: tuple[int, ...], size: int) -> tuple[int, ...]:
+    """The strides of memory without gaps."""
+    strides = [0] * len(shape)
+    for i in reversed(order):
+        strides[i] = size
+        size *= shape[i]
+    return tuple(strides)
+
+
+def seen_strides(
+    view: Node, shape: Shape, strides: tuple[int, ...]
+) -> tuple[int, ...] | None:
+    """The strides of a view; ``None`` if no strides show that memory in that shape."""
+    if view.op == "transpose":
+        return tuple(strides[i] for i in view.attrs["axes"])
+    if view.op == "broadcast":
+        lead = len(view.shape) - len(shape)
+        old = zip(shape, strides, view.shape[lead:], strict=True)
+        return (0,) * lead + tuple(s if n == m else 0 for n, s, m in old)
+    if view.op == "reshape":
+        return _reshaped_strides(shape, strides, view.shape)
+    index = view.attrs["index"]
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in parts:
+        at = parts.index(Ellipsis)
+        missing = len(shape) - sum(p is not None and p is not Ellipsis for p in parts)
+        parts[at : at + 1] = [slice(None)] * missing
+    seen, axis = [], 0
+    for part in parts:
+        if part is None:
+            seen.append(0)
+            continue
+        if isinstance(part, slice):
+            seen.append(strides[axis] * part.indices(shape[axis])[2])
+        axis += 1
+    return (*seen, *strides[axis:])
+
+
+def _reshaped_strides(
+    shape: Shape, strides: tuple[int, ...], new: Shape
+) -> tuple[int, ...] | None:
+    if 0 in shape:
+        return dense_strides(new, tuple(range(len(new))), 1)
+    old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
+    found = [0] * len(new)
+    i = j = 0
+    while i < len(old):
+        end, has = i + 1, old[i][0]
+        while new[j] == 1:
+            j += 1
+        stop, wants = j + 1, new[j]
+        while has != wants:
+            if has < wants:
+                has *= old[end][0]
+                end += 1
+            else:
+                wants *= new[stop]
+                stop += 1
+        for k in range(i, end - 1):
+            if old[k][1] != old[k + 1][1] * old[k + 1][0]:
+                return None
+        step = old[end - 1][1]
+        for k in reversed(range(j, stop)):
+            found[k] = step
+            step *= new[k]
+        i, j = end, stop
+    return tuple(found)
 
 
 # -- text ---------------------------------------------------------------------------

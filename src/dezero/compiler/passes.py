@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dezero.compiler.ir import Graph, Hole, Node, run
+from dezero.compiler.ir import Graph, Hole, Node, run, seen_strides, strides_of
 
 Pass = Callable[[Graph], Graph]
 SMALL = 64  # elements: so small a constant is computed now
@@ -140,11 +140,15 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
         if below.shape == node.shape:
             return below
         return node.with_inputs([below])
+    if op == "reshape":
+        x = inputs[0]
+        if seen_strides(node, x.shape, strides_of(x)) is None:
+            inputs = [Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)]
     if op == "reduce" and inputs[0].size == node.size and inputs[0].dtype == node.dtype:
         return reshaped(inputs[0], node.shape)  # of one element each
     if ufunc is np.positive:
         return inputs[0]
-    if ufunc in (np.multiply, np.divide):
+    if op == "map" and ufunc in (np.multiply, np.divide):
         for x, other in (inputs, inputs[::-1]):
             keeps = x.shape == node.shape and x.dtype == node.dtype
             if keeps and _is_full(other, 1) and (ufunc is np.multiply or x is inputs[0]):
@@ -268,6 +272,8 @@ def pick_by_comparing(graph: Graph) -> Graph:
         N, C = x.shape
         if column.shape != (N,) or column.dtype.kind != "i" or not _is_range(rows, N):
             return same(node, inputs)
+        if value is None and x.dtype.kind != "f" and x.dtype.str[1:] not in ("i8", "u8"):
+            return same(node, inputs)  # NumPy adds smaller integers up in int64
         chosen, inside = _chosen(node, column, C)
         checks[column] = _in_bounds(node, inside, column, C)
         if value is None:

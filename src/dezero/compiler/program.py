@@ -42,6 +42,16 @@ FRESH_BYTES = 1 << 14
 PARALLEL_BYTES = 256 * 1024
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
 
+# NumPy 2.4 writes these wrongly where the results are not neighbours.
+_NO_GAPS = {"isfinite", "isinf", "isnan", "signbit"}
+
+# Operations whose results are not computed into a place that is given to them.
+_ELSEWHERE = {
+    "call", "item", "random", "put", "scatter", "scatter_add", "require",
+}  # fmt: skip
+# NumPy 2.4 writes wrong values if the place for these has gaps.
+_NO_GAPS = {"isfinite", "isnan", "isinf", "signbit"}
+
 _homes: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
 
 
@@ -301,47 +311,52 @@ class Program:
     def _find_containers(self) -> None:
         """Results that can be computed right where a concatenation would put them."""
         self.inside: dict[Node, tuple[Node, list[tuple[str, Any]]]] = {}
+        self.there: set[tuple[Node, int]] = set()  # parts that need no copy
         users = self.graph.users()
         for node in self.graph.nodes:
             if node.op != "concatenate" or node.order != tuple(range(len(node.shape))):
                 continue
             axis, start = node.attrs["axis"], 0
-            for part in node.inputs:
+            for number, part in enumerate(node.inputs):
                 rows = slice(start, start + part.shape[axis])
                 start = rows.stop
                 index = (*(slice(None),) * axis, rows, ...)
-                self._place_inside(node, part, index, users)
+                if self._place_inside(node, part, index, users):
+                    self.there.add((node, number))
 
     def _place_inside(
         self, whole: Node, part: Node, index: Any, users: dict[Node, list[Node]]
-    ) -> None:
+    ) -> bool:
         inner = base(part)
         group = self.fusion.group_of.get(inner)
         if (
             group is None
-            or inner.op in ("call", "random", "put", "scatter", "scatter_add", "require")
+            or inner.op in _ELSEWHERE
             or inner in self.in_place
             or inner in self.fresh
             or inner in self.inside
             or inner.dtype != whole.dtype
             or inner.order != tuple(range(len(inner.shape)))
         ):
-            return
+            return False
         views: list[tuple[str, Any]] = [("slice", {"index": index})]
         lead = math.prod(whole.shape[: whole.attrs["axis"]])
         if part is not inner:
             if lead != 1 or inner.size != part.size:
-                return
+                return False
             if any(op != "reshape" for op, _ in _views(part)):
-                return
+                return False
             views.append(("reshape", {"shape": inner.shape}))
         if lead != 1 and not self._takes_gaps(inner, users):
-            return
+            return False
         self.inside[inner] = whole, views
+        return True
 
     @staticmethod
     def _takes_gaps(node: Node, users: dict[Node, list[Node]]) -> bool:
         """Whether all who read a result can do so if its rows are not neighbours."""
+        if getattr(node.attrs.get("ufunc"), "__name__", "") in _NO_GAPS:
+            return False
         waiting = [node]
         while waiting:
             for user in users[waiting.pop()]:
@@ -380,7 +395,7 @@ class Program:
             for node in group.levels:
                 if node not in self.wanted and not group.closed:
                     continue
-                if node.op in ("call", "random", "require"):
+                if node.op in ("call", "random", "require", "item"):
                     continue
                 if node in self.in_place or node in self.inside or node in self.fresh:
                     continue
@@ -457,7 +472,7 @@ class Program:
     def _is_there(self, node: Node) -> bool:
         """Whether all parts of a concatenation were computed in their places."""
         return node.op == "concatenate" and all(
-            self.inside.get(base(part), (None,))[0] is node for part in node.inputs
+            (node, number) in self.there for number in range(len(node.inputs))
         )
 
     def _settle(self, cell: Cell) -> None:
@@ -590,12 +605,23 @@ class Program:
                     raise error(x().min(), x().max())
 
             return check
+        if node.op == "item":
+            number, (parts,) = attrs["number"], readers
+
+            def pick() -> None:
+                slots[node] = self._fresh(parts()[number], node)
+                for patch in self.patches.get(node, ()):
+                    self._patch(patch)
+
+            return pick
         if node.op in ("call", "random"):
             function = attrs["function"]
 
             def call() -> None:
-                args, kwargs = fill_in(attrs["arguments"], [r() for r in readers])
-                slots[node] = self._fresh(function(*args, **kwargs), node)
+                operands = [r() for r in readers]
+                args, kwargs = fill_in(attrs["arguments"], operands)
+                result = function(*args, **kwargs)
+                slots[node] = self._fresh(result, node, operands)
                 for patch in self.patches.get(node, ()):
                     self._patch(patch)
 
@@ -649,10 +675,10 @@ class Program:
     ) -> Callable[[], Any]:
         """Copies of the parts that are not there already."""
         copies, axis, start = [], node.attrs["axis"], 0
-        for part, reader in zip(node.inputs, readers, strict=True):
+        for number, (part, reader) in enumerate(zip(node.inputs, readers, strict=True)):
             rows = slice(start, start + part.shape[axis])
             start = rows.stop
-            if self.inside.get(base(part), (None,))[0] is not node:
+            if (node, number) not in self.there:
                 place = out[(*(slice(None),) * axis, rows)]
                 copies.append((place, reader))
 
@@ -747,11 +773,12 @@ class Program:
 
         return add
 
-    def _fresh(self, result: Any, node: Node) -> Any:
-        """What a call returned, as its users expect it in memory."""
+    def _fresh(self, result: Any, node: Node, operands: Sequence[Any] = ()) -> Any:
+        """What a call returned, as its users expect it in memory: its own memory, as
+        that of its operands may serve others before it is read."""
         if isinstance(result, (tuple, list)):
-            return [np.asarray(part) for part in result]
-        result = np.asarray(result)
+            return [_own(np.asarray(part), operands) for part in result]
+        result = _own(np.asarray(result), operands)
         if result.shape != node.shape or result.dtype != node.dtype:
             raise CompileError(
                 f"compile: expected {node.name} to give {node.dtype} of shape "
@@ -915,18 +942,32 @@ class Program:
         return apply_views(self.slots[dynamic], _views(node))
 
     def _hand_out(self, leaves: list[Any]) -> Any:
+        """Copy what leaves the program before any state is written over."""
+        returned = self._made(self.returned)
+        values: list[Any] = []
         for effect in self.effects:
             value = effect.value
-            old = effect.before
-            if isinstance(value, Leaf) and old is not None and old in self.homes:
-                home = self.homes[old]
-                if value.node not in self.in_place:
-                    np.copyto(home, self._value(value.node))
-                if effect.place.kind != "item":
-                    effect.place.set(leaves, home)
+            if not self._has_home(effect):
+                values.append(self._made(value))
+            elif self.in_place.get(value.node) is effect.before:
+                values.append(None)
+            else:
+                array = self._value(value.node)
+                values.append(array.copy() if base(value.node) in self.homes else array)
+        for effect, value in zip(self.effects, values, strict=True):
+            if not self._has_home(effect):
+                effect.place.set(leaves, value)
                 continue
-            effect.place.set(leaves, self._made(value))
-        return self._made(self.returned)
+            assert effect.before is not None
+            home = self.homes[effect.before]
+            if value is not None:
+                np.copyto(home, value)
+            if effect.place.kind != "item":
+                effect.place.set(leaves, home)
+        return returned
+
+    def _has_home(self, effect: Effect) -> bool:
+        return isinstance(effect.value, Leaf) and effect.before in self.homes
 
     def _made(self, value: Any) -> Any:
         """A structure with arrays, numbers and Variables in place of its Leaves."""
@@ -994,6 +1035,11 @@ def _is_bad(node: Node, x: Any) -> bool:
         and x.dtype.kind == "f"
         and not np.isfinite(x).all()
     )
+
+
+def _own(x: Array, operands: Sequence[Any]) -> Array:
+    """``x``, or a copy if it sees memory of the operands."""
+    return x.copy("K") if any(np.may_share_memory(x, y) for y in operands) else x
 
 
 class _Probes(dict):  # type: ignore[type-arg]

@@ -198,7 +198,8 @@ class Surroundings:
                     self.arrays.append((text, one, fingerprint(one), kept))
 
     def restore(self) -> str:
-        """Put names and generators back; what was changed, in words, or nothing."""
+        """Put names, generators and arrays back; what was changed, in words, or
+        nothing."""
         changed = ""
         for text, generator, state in self.generators:
             if _frozen(_state(generator)) != _frozen(state):
@@ -212,15 +213,15 @@ class Surroundings:
             if not same:
                 name.write(before)
                 changed = f"the name '{name.text}' set anew"
-        return changed
-
-    def check(self, changed: str) -> None:
-        """Raise an error if anything was changed."""
         for text, array, mark, kept in self.arrays:
             if fingerprint(array) != mark:
                 changed = f"a bare array of shape {array.shape} in '{text}' written"
                 if kept is not None:
                     array[...] = kept
+        return changed
+
+    def check(self, changed: str) -> None:
+        """Raise an error if anything was changed."""
         if not changed:
             return
         write = "np.random or dezero.random, or draw outside and pass the numbers"

@@ -67,13 +67,14 @@ def fingerprint(x: Array) -> int:
 class Storage:
     """Memory that several Tracers may see: what it holds now, and how often written."""
 
-    __slots__ = ("bare", "node", "value", "version")
+    __slots__ = ("bare", "node", "number", "value", "version")
 
     def __init__(self, node: Node, value: Array, bare: bool = False) -> None:
         self.node = node
         self.value = value
         self.version = 0
         self.bare = bare  # an array of the program, which may not be written
+        self.number = False  # what NumPy gives as a number: it has no memory to share
 
     def hold(self, node: Node, value: Array) -> None:
         self.node, self.value = node, value
@@ -223,7 +224,12 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         trace = self.trace
         index = trace.plain_index(index)
         if _is_basic(index):
-            return self._view("slice", index=_as_view(index))
+            y = self._view("slice", index=_as_view(index))
+            parts = index if isinstance(index, tuple) else (index,)
+            alone = len(parts) == self.ndim and all(
+                isinstance(i, (int, np.integer)) for i in parts
+            )
+            return y.copy() if alone else y  # an element is a number, not a view
         template, arrays = trace.holes(index)
         return trace.emit("gather", [self, *arrays], {"index": template})
 
@@ -248,6 +254,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         self._write(y)
 
     def _view(self, op: str, **attrs: Any) -> Tracer:
+        if self.storage.number:
+            return self.copy()._view(op, **attrs)
         return Tracer(self.trace, self.storage, (*self.views, (op, attrs)))
 
     def _write(self, value: Any) -> None:
@@ -262,6 +270,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
                 "an attribute of a Layer",
             )
         x = trace.cast(trace.as_tracer(value, self), self.dtype)
+        if x.ndim > self.ndim:
+            x = x.reshape(x.shape[x.ndim - self.ndim :])
         if x.storage is self.storage and x.views == self.views:
             return
         if not self.views:
@@ -308,10 +318,11 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         return self.reshape(self.value.squeeze(axis).shape)
 
     def ravel(self, order: str = "C") -> Tracer:
-        return self.reshape(-1, order=order)
+        x = self.T if order == "F" else self
+        return (x if x.flags.c_contiguous else x.copy()).reshape(-1)
 
     def flatten(self, order: str = "C") -> Tracer:
-        return self.copy().reshape(-1, order=order)
+        return (self.T if order == "F" else self).copy().reshape(-1)
 
     def view(self, *args: Any) -> Tracer:
         if not args or args[0] in (np.ndarray, self.dtype):
@@ -601,8 +612,8 @@ class Trace:
         """A number, repeated."""
         if dtype is None:
             dtype = np.asarray(value).dtype
-        if isinstance(value, np.ndarray):
-            value = value[()]
+        with self.paused(), np.errstate(all="ignore"):
+            value = np.asarray(value).astype(dtype)[()]  # as the type holds it
         attrs = {"value": value, "shape": shape, "dtype": np.dtype(dtype)}
         return Tracer(self, Storage(*self.note("full", [], attrs, [])))
 
@@ -615,7 +626,8 @@ class Trace:
             self._known[node] = mine
             storage = Storage(node, value, bare=not mine)
             known = self._constants[id(x)] = Tracer(self, storage)
-            self.bare.append((x, fingerprint(x), node.place))
+            if not mine:
+                self.bare.append((x, fingerprint(x), node.place))
         return known
 
     def cast(self, x: Tracer, dtype: Any) -> Tracer:
@@ -634,6 +646,8 @@ class Trace:
         if out is None:
             return y
         target = self.as_tracer(out)
+        if target.storage.number:  # t += 1 makes another number
+            return self.cast(y, target.dtype)
         target._write(y)
         return target
 
@@ -725,6 +739,7 @@ class Trace:
         ]
         y = self.emit("map", ready, {"ufunc": ufunc})
         y.weak = weak
+        y.storage.number = not y.shape
         return y
 
     def where(self, condition: Any, x: Any, y: Any) -> Tracer:
@@ -751,6 +766,8 @@ class Trace:
     ) -> Tracer:
         axes = range(x.ndim) if axis is None else axis
         axes = (axes,) if isinstance(axes, (int, np.integer)) else axes
+        if not x.ndim and all(i in (0, -1) for i in axes):
+            axes = ()  # as NumPy has it
         for i in axes:
             if not -x.ndim <= i < x.ndim:
                 raise np.exceptions.AxisError(i, x.ndim)
@@ -761,7 +778,9 @@ class Trace:
         if dtype is not None:
             x = self.cast(x, np.dtype(dtype))
         attrs = {"ufunc": ufunc, "axes": axes, "keepdims": bool(keepdims)}
-        return self.emit("reduce", [x], attrs)
+        y = self.emit("reduce", [x], attrs)
+        y.storage.number = not y.shape
+        return y
 
     def matmul(self, x: Any, y: Any) -> Tracer:
         x, y = self.as_tracer(x), self.as_tracer(y)
@@ -880,34 +899,39 @@ class Trace:
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         return self.as_tracer(x)._view("broadcast", shape=shape)
 
+    def _reduced(self, name: str, x: Any, axis: Any, kw: dict[str, Any]) -> Any:
+        if kw.keys() & {"initial", "where", "mean", "correction"}:
+            return NotImplemented
+        return getattr(self.as_tracer(x), name)(axis, **kw)
+
     def _np_sum(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).sum(axis, **kw)
+        return self._reduced("sum", x, axis, kw)
 
     def _np_prod(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).prod(axis, **kw)
+        return self._reduced("prod", x, axis, kw)
 
     def _np_mean(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).mean(axis, **kw)
+        return self._reduced("mean", x, axis, kw)
 
     def _np_var(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).var(axis, **kw)
+        return self._reduced("var", x, axis, kw)
 
     def _np_std(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).std(axis, **kw)
+        return self._reduced("std", x, axis, kw)
 
     def _np_max(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).max(axis, **kw)
+        return self._reduced("max", x, axis, kw)
 
     def _np_min(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).min(axis, **kw)
+        return self._reduced("min", x, axis, kw)
 
     _np_amax, _np_amin = _np_max, _np_min
 
     def _np_any(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).any(axis, **kw)
+        return self._reduced("any", x, axis, kw)
 
     def _np_all(self, x: Any, axis: Any = None, **kw: Any) -> Any:
-        return self.as_tracer(x).all(axis, **kw)
+        return self._reduced("all", x, axis, kw)
 
     def _np_clip(
         self, x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **kw: Any
@@ -947,6 +971,18 @@ class Trace:
 
     def _np_array_split(self, x: Any, sections: Any, axis: int = 0) -> Any:
         return self._np_split(x, sections, axis, np.array_split)
+
+    def _np_flip(self, m: Any, axis: Any = None) -> Any:
+        x = self.as_tracer(m)
+        axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
+        turned = {int(i) % x.ndim for i in axes}
+        return x[tuple(slice(None, None, -1 if i in turned else 1) for i in range(x.ndim))]
+
+    def _np_flipud(self, m: Any) -> Any:
+        return self._np_flip(m, 0)
+
+    def _np_fliplr(self, m: Any) -> Any:
+        return self._np_flip(m, 1)
 
     def _np_copy(self, x: Any, order: str = "K", **_: Any) -> Any:
         return self.as_tracer(x).copy(order)
@@ -1125,6 +1161,8 @@ class Creation:
             if not isinstance(x, Tracer):
                 return trace.stacked(x, dtype)
             y = x if dtype is None else trace.cast(x, np.dtype(dtype))
+            if name == "ascontiguousarray" and not y.ndim:
+                y = y.reshape(1)
             if name == "ascontiguousarray" and not y.flags.c_contiguous:
                 return y.copy("C")
             return y.copy("K") if name == "array" and y is x else y
