@@ -18,8 +18,9 @@ import numpy as np
 import dezero
 import dezero.functions as F
 import dezero.layers as L
-from dezero import Dataset, Model, SeqDataLoader
+from dezero import Dataset, SeqDataLoader
 from dezero.datasets import Shakespear
+from dezero.models import Sequential
 from dezero.optimizers import Adam, ClipGrad
 
 parser = argparse.ArgumentParser(description="A model of characters")
@@ -27,10 +28,11 @@ parser.add_argument("--text", type=Path, help="a file to learn from")
 parser.add_argument("--epochs", type=int, default=5, help="passes over the text")
 parser.add_argument("--temperature", type=float, default=0.8, help="of the writing")
 parser.add_argument("--quick", action="store_true", help="the Zen of Python instead")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 hidden, batch_size, bptt, lr, epochs = 256, 64, 50, 0.002, options.epochs
 if options.quick:
-    hidden, batch_size, bptt, lr, epochs = 64, 8, 25, 0.01, 20
+    hidden, batch_size, bptt, lr, epochs = 64, 17, 10, 0.01, 20
 
 
 class Text(Dataset):
@@ -54,46 +56,44 @@ def load_text():
     return Text(zen.getvalue())
 
 
-class Writer(Model):
-    def __init__(self, letters, hidden):
-        super().__init__()
-        self.embed = L.EmbedID(letters, hidden)
-        self.rnn = L.LSTM(hidden)
-        self.fc = L.Linear(letters)
-
-    def forward(self, ids):
-        return self.fc(self.rnn(self.embed(ids)))
-
-
-def write(model, text, start, length):
-    """Let the model go on after a letter, each drawn by its probability."""
-    model.rnn.reset_state()
-    written = start
-    with dezero.no_grad():
-        for _ in range(length):
-            scores = model(np.array([text.char_to_id[written[-1]]]))
-            p = F.softmax(scores / options.temperature).data[0].astype(np.float64)
-            written += text.id_to_char[np.random.choice(len(p), p=p / p.sum())]
-    return written
-
-
 np.random.seed(0)
 text = load_text()
-loader = SeqDataLoader(text, batch_size)
-model = Writer(len(text.id_to_char), hidden)
+batches = list(SeqDataLoader(text, batch_size))
+letters, rnn = len(text.id_to_char), L.LSTM(hidden)
+model = Sequential(L.EmbedID(letters, hidden), rnn, L.Linear(letters))
 optimizer = Adam(lr).setup(model)
 optimizer.add_hook(ClipGrad(1.0))
+
+
+def step(stretch, start):
+    """Learn from some batches, which go on where the last ones ended."""
+    if start:
+        rnn.reset_state()
+    loss = sum(F.softmax_cross_entropy(model(x), t) for x, t in stretch)
+    model.cleargrads()
+    (loss / bptt).backward()
+    loss.unchain_backward()
+    optimizer.update()
+    return loss
+
+
+def guess(ids):
+    """How probable each letter is as the next one."""
+    with dezero.no_grad():
+        return F.softmax(model(ids) / options.temperature)
+
+
+if options.compile:
+    step, guess = dezero.compile(step), dezero.compile(guess)
 for epoch in range(1, epochs + 1):
-    model.rnn.reset_state()
-    loss = total = 0.0
-    for step, (x, t) in enumerate(loader, start=1):
-        loss += F.softmax_cross_entropy(model(x), t)
-        if step % bptt == 0 or step == len(loader):
-            model.cleargrads()
-            (loss / bptt).backward()
-            loss.unchain_backward()
-            optimizer.update()
-            total += float(loss)
-            loss = 0.0
-    print(f"epoch {epoch}: loss {total / len(loader):.4f} per letter", flush=True)
-print(write(model, text, start=text.id_to_char[int(text.data[0])], length=400))
+    total = 0.0
+    for i in range(0, len(batches), bptt):
+        total += float(step(batches[i : i + bptt], start=i == 0))
+    print(f"epoch {epoch}: loss {total / len(batches):.4f} per letter", flush=True)
+
+ids = text.data[:1]  # the first letter; from here on it writes
+rnn.reset_state()
+for _ in range(400):
+    p = guess(ids[-1:]).data[0].astype(np.float64)
+    ids = np.append(ids, np.random.choice(letters, p=p / p.sum()))
+print("".join(text.id_to_char[i] for i in ids))

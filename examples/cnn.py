@@ -28,6 +28,7 @@ parser.add_argument("--data-dir", help="where the files of Fashion-MNIST are")
 parser.add_argument("--epochs", type=int, help="default: 12, or 5 for fashion-mnist")
 parser.add_argument("--out", type=Path, default="runs/cnn.png", help="the curves")
 parser.add_argument("--quick", action="store_true", help="2 epochs on the digits")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 
 
@@ -66,7 +67,14 @@ batch_size, epochs = (32, 12) if len(train) < 2000 else (64, 5)
 epochs = 2 if options.quick else options.epochs or epochs
 train_loader = DataLoader(train, batch_size)
 test_loader = DataLoader(test, batch_size=500, shuffle=False)
-history = fit(model, optimizer, train_loader, test_loader, epochs=epochs)
+history = fit(
+    model,
+    optimizer,
+    train_loader,
+    test_loader,
+    epochs=epochs,
+    compile=options.compile,
+)
 
 options.out.parent.mkdir(parents=True, exist_ok=True)
 history.plot(options.out)

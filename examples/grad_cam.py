@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from pictures import save
 
+import dezero
 import dezero.functions as F
 import dezero.layers as L
 from dezero import DataLoader, Model, test_mode
@@ -30,7 +31,8 @@ parser.add_argument("--weights", help="the published weights of VGG16")
 parser.add_argument("--image", help="a picture to look at with VGG16")
 parser.add_argument("--epochs", type=int, default=10, help="for the digits")
 parser.add_argument("--out", default="runs/grad_cam.png", help="the picture")
-parser.add_argument("--quick", action="store_true", help="2 epochs")
+parser.add_argument("--quick", action="store_true", help="2 epochs on few digits")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 if bool(options.weights) != bool(options.image):
     parser.error("--weights and --image go together")
@@ -39,7 +41,7 @@ if bool(options.weights) != bool(options.image):
 class DigitNet(Model):
     def __init__(self):
         super().__init__()
-        self.convs = [L.Conv2d(n, kernel_size=3, pad=1) for n in (16, 32, 32)]
+        self.convs = [L.Conv2d(n, 3, pad=1, nobias=True) for n in (16, 32, 32)]
         self.norms = [L.BatchNorm() for _ in self.convs]
         self.fc = L.Linear(10)
 
@@ -53,25 +55,23 @@ def grad_cam(model, layer, x, rank):
     """For one image (1, C, H, W), the class of that rank and its map, (h, w)."""
     with test_mode():
         y = model(x)
-    label = int(np.argsort(-y.data[0])[rank])
+    label = np.argsort(-y.data[0])[rank]
     features = layer.outputs[0]()  # what the layer gave in this call
     y[0, label].backward(retain_grad=True)
     weight = features.grad.data.mean(axis=(2, 3), keepdims=True)  # (1, channels, 1, 1)
-    features = np.maximum(features.data, 0)
-    return label, np.maximum((weight * features).sum(axis=1)[0], 0)
+    return label, (weight * features.data.clip(0)).sum(axis=1)[0].clip(0)
 
 
 def draw(panel, image, heat, title):
     """The image in gray, and over it the map, from clear to red."""
-    H, W = image.shape[:2]
-    heat = heat / (heat.max() or 1)
-    panel.imshow(image, "gray_r", extent=(0, W, H, 0))
-    panel.imshow(
-        heat, "autumn_r", extent=(0, W, H, 0), alpha=0.8 * heat, interpolation="bicubic"
-    )
+    heat = 0.8 * heat / (heat.max() or 1)
+    box = panel.imshow(image, "gray_r").get_extent()
+    panel.imshow(heat, "autumn_r", alpha=heat, extent=box, interpolation="bicubic")
     panel.set(xticks=[], yticks=[], title=title)
 
 
+if options.compile:
+    grad_cam = dezero.compile(grad_cam)
 if options.weights:
     from PIL import Image
 
@@ -84,11 +84,12 @@ if options.weights:
     draw(panel, np.asarray(photo.convert("RGB")), heat, f"class {label}")
 else:
     np.random.seed(0)
-    transform = Compose([ToFloat(), Normalize(0, 16)])
-    train, test = (Digits(part, transform) for part in (True, False))
+    scale = Compose([ToFloat(), Normalize(0, 16)])
+    train, test = Digits(not options.quick, scale), Digits(False, scale)
     model, epochs = DigitNet(), 2 if options.quick else options.epochs
     loaders = DataLoader(train, 32), DataLoader(test, 500, shuffle=False)
-    fit(model, Adam(0.005).setup(model), *loaders, epochs=epochs)
+    optimizer = Adam(0.005).setup(model)
+    fit(model, optimizer, *loaders, epochs=epochs, compile=options.compile)
     figure, panels = plt.subplots(2, 10, figsize=(12, 2.9), layout="constrained")
     for digit in range(10):
         x, _ = test[np.flatnonzero(test.label == digit)[:1]]

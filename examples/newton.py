@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+import dezero
 import dezero.functions as F
 from dezero import Variable
 
@@ -19,6 +20,7 @@ parser = argparse.ArgumentParser(description="Newton's method")
 parser.add_argument("--start", type=float, default=3.0, help="where x begins")
 parser.add_argument("--steps", type=int, default=20, help="at most so many")
 parser.add_argument("--quick", action="store_true", help="changes nothing here")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 
 
@@ -36,6 +38,8 @@ def slope_and_curvature(x):
     return slope.data, x.grad.data
 
 
+if options.compile:
+    slope_and_curvature = dezero.compile(slope_and_curvature)
 x = Variable(np.array(options.start))
 print("step                   x     error")
 for step in range(options.steps + 1):

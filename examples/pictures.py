@@ -41,6 +41,12 @@ def texture(kind, size):
     return (dark + (0.5 + light - dark) * (wave + 1) / 2).astype(np.float32)
 
 
+def textures(count, size):
+    """Textures (count, 3, size, size) and their kinds."""
+    kinds = np.random.randint(0, 3, count)
+    return np.stack([texture(kind, size) for kind in kinds]), kinds
+
+
 def save_row(path, **images):
     """Draw colored images (3, H, W) from 0 to 1 side by side, their names above."""
     figure, panels = plt.subplots(

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from pictures import save
 
+import dezero
 from dezero import Variable
 
 parser = argparse.ArgumentParser(description="Gradient descent and Newton's method")
@@ -21,6 +22,7 @@ parser.add_argument("--steps", type=int, default=10000, help="of gradient descen
 parser.add_argument("--lr", type=float, default=0.001, help="its learning rate")
 parser.add_argument("--out", default="runs/rosenbrock.png", help="the picture")
 parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 steps = options.steps // 10 if options.quick else options.steps
 
@@ -45,6 +47,11 @@ def newton_step(x):
         element.backward()
         rows.append(x.grad.data)
     return np.linalg.solve(np.stack(rows), gradient.data)
+
+
+if options.compile:
+    gradient_step = dezero.compile(gradient_step)
+    newton_step = dezero.compile(newton_step)
 
 
 def descend(step, limit):

@@ -1,7 +1,7 @@
 """A sine wave, learned by an LSTM with truncated backpropagation through time.
 
 The network sees one value after the other and foretells the next. The loss is summed
-over 30 steps; then ``backward`` goes back through them, and ``unchain_backward`` cuts
+over a period; then ``backward`` goes back through it, and ``unchain_backward`` cuts
 the past off, so that the graph does not grow without end: the state stays, its history
 goes. In the picture the network listens to a new wave, without noise, and then goes on
 alone, fed with what it said last.
@@ -18,13 +18,15 @@ from pictures import save
 import dezero
 import dezero.functions as F
 import dezero.layers as L
-from dezero import Dataset, Model, SeqDataLoader
+from dezero import Dataset, SeqDataLoader
+from dezero.models import Sequential
 from dezero.optimizers import Adam
 
 parser = argparse.ArgumentParser(description="An LSTM foretells a wave")
 parser.add_argument("--epochs", type=int, default=60, help="passes over the data")
 parser.add_argument("--out", default="runs/sine_lstm.png", help="the picture")
 parser.add_argument("--quick", action="store_true", help="5 epochs")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 epochs = 5 if options.quick else options.epochs
 
@@ -46,43 +48,45 @@ class Wave(Dataset):
         self.data, self.label = y[:-1], y[1:]
 
 
-class Oracle(Model):
-    def __init__(self, hidden_size):
-        super().__init__()
-        self.rnn = L.LSTM(hidden_size)
-        self.fc = L.Linear(1)
-
-    def forward(self, x):
-        return self.fc(self.rnn(x))
-
-
 np.random.seed(0)
-loader = SeqDataLoader(Wave(), batch_size=10)  # ten stretches side by side
-model = Oracle(hidden_size=50)
+batches = list(SeqDataLoader(Wave(), batch_size=10))  # ten parts side by side
+rnn = L.LSTM(50)
+model = Sequential(rnn, L.Linear(1))
 optimizer = Adam(0.003).setup(model)
+
+
+def step(period, start):
+    """Learn from some batches, which go on where the last ones ended."""
+    if start:
+        rnn.reset_state()
+    loss = sum(F.mean_squared_error(model(x), t) for x, t in period)
+    model.cleargrads()
+    loss.backward()
+    loss.unchain_backward()
+    optimizer.update()
+    return loss
+
+
+def foretell(x):
+    with dezero.no_grad():
+        return model(x)
+
+
+if options.compile:
+    step, foretell = dezero.compile(step), dezero.compile(foretell)
 for epoch in range(1, epochs + 1):
-    model.rnn.reset_state()
-    loss = total = 0.0
-    for step, (x, t) in enumerate(loader, start=1):
-        loss += F.mean_squared_error(model(x), t)
-        if step % 30 == 0 or step == len(loader):
-            model.cleargrads()
-            loss.backward()
-            loss.unchain_backward()
-            optimizer.update()
-            total += float(loss)
-            loss = 0.0
+    total = 0.0
+    for i in range(0, len(batches), PERIOD):
+        total += float(step(batches[i : i + PERIOD], start=i == 0))
     if epoch in (1, epochs) or epoch % 20 == 0:
-        print(f"epoch {epoch}: loss {total / len(loader):.5f}")
+        print(f"epoch {epoch}: loss {total / len(batches):.5f}")
 
 heard, alone = 3 * PERIOD, 5 * PERIOD
 truth = wave(heard + alone)
 said = []  # said[i] foretells truth[i + 1]
-model.rnn.reset_state()
-with dezero.no_grad():
-    for i in range(heard + alone - 1):
-        x = truth[i : i + 1] if i < heard else said[-1].data
-        said.append(model(x))
+rnn.reset_state()
+for i in range(heard + alone - 1):
+    said.append(foretell(truth[i : i + 1] if i < heard else said[-1].data))
 
 figure, panel = plt.subplots(figsize=(9, 3.6), layout="constrained")
 panel.plot(truth, color="#bbbbbb", lw=5, label="sine")

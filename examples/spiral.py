@@ -22,6 +22,7 @@ parser = argparse.ArgumentParser(description="A decision boundary on the spiral 
 parser.add_argument("--epochs", type=int, default=200, help="passes over the data")
 parser.add_argument("--out", default="runs/spiral.png", help="the picture")
 parser.add_argument("--quick", action="store_true", help="20 epochs")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 epochs = 20 if options.quick else options.epochs
 
@@ -30,15 +31,23 @@ train, test = Spiral(train=True), Spiral(train=False)
 model = MLP((32, 32, 3), activation=F.tanh)
 optimizer = optimizers.Adam(0.005).setup(model)
 
+
+def step(x, t):
+    loss = F.softmax_cross_entropy(model(x), t)
+    model.cleargrads()
+    loss.backward()
+    optimizer.update()
+    return loss
+
+
+if options.compile:
+    step = dezero.compile(step)
+
 losses = []  # the mean of each epoch
 for epoch in range(1, epochs + 1):
     total = 0.0
     for x, t in DataLoader(train, batch_size=30):
-        loss = F.softmax_cross_entropy(model(x), t)
-        model.cleargrads()
-        loss.backward()
-        optimizer.update()
-        total += float(loss) * len(t)
+        total += float(step(x, t)) * len(t)
     losses.append(total / len(train))
     if epoch in (1, epochs) or epoch % 50 == 0:
         print(f"epoch {epoch}: loss {losses[-1]:.4f}")

@@ -28,32 +28,27 @@ parser = argparse.ArgumentParser(description="A VAE puts digits on a map")
 parser.add_argument("--epochs", type=int, default=100, help="passes over the data")
 parser.add_argument("--out", type=Path, default="runs/vae.png", help="the drawn map")
 parser.add_argument("--quick", action="store_true", help="3 epochs")
+parser.add_argument("--compile", action="store_true", help="compile what is repeated")
 options = parser.parse_args()
 epochs = 3 if options.quick else options.epochs
-
-
-class Encoder(Model):
-    def __init__(self):
-        super().__init__()
-        self.fc = L.Linear(128)
-        self.mean = L.Linear(2)
-        self.log_variance = L.Linear(2)
-
-    def forward(self, x):
-        x = F.relu(self.fc(x))
-        return self.mean(x), self.log_variance(x)
 
 
 class VAE(Model):
     def __init__(self):
         super().__init__()
-        self.encoder = Encoder()
+        self.fc = L.Linear(128)
+        self.mean = L.Linear(2)
+        self.log_variance = L.Linear(2)
         # Of the scores that it gives, the sigmoid is the image.
         self.decoder = MLP((128, 64), activation=F.relu)
 
+    def encode(self, x):
+        x = F.relu(self.fc(x))
+        return self.mean(x), self.log_variance(x)
+
     def forward(self, x):
         """The loss: a bound of -log p(x), the mean over the batch."""
-        mean, log_variance = self.encoder(x)
+        mean, log_variance = self.encode(x)
         # A sample of the cloud, written so that gradients reach its mean and width.
         noise = np.random.randn(*mean.shape).astype(np.float32)
         z = mean + F.exp(log_variance / 2) * noise
@@ -66,14 +61,23 @@ np.random.seed(0)
 digits = Digits()
 model = VAE()
 optimizer = Adam(0.002).setup(model)
+
+
+def step(x):
+    loss = model(x)
+    model.cleargrads()
+    loss.backward()
+    optimizer.update()
+    return loss
+
+
+if options.compile:
+    step = dezero.compile(step)
+
 for epoch in range(1, epochs + 1):
     total = 0.0
     for x, _ in DataLoader(digits, batch_size=32):
-        loss = model(x)
-        model.cleargrads()
-        loss.backward()
-        optimizer.update()
-        total += float(loss) * len(x)
+        total += float(step(x)) * len(x)
     if epoch in (1, epochs) or epoch % 10 == 0:
         print(f"epoch {epoch}: loss {total / len(digits):.3f}", flush=True)
 
@@ -83,7 +87,7 @@ grid = np.array([(x, y) for y in reversed(side) for x in side], dtype=np.float32
 with dezero.no_grad():
     drawn = F.sigmoid(model.decoder(grid)).data.reshape(-1, 8, 8)
     x, t = digits[:]
-    mean, _ = model.encoder(x)
+    mean, _ = model.encode(x)
 save_sheet(drawn, options.out, columns=15, title="What the decoder draws on the map")
 figure, panel = plt.subplots(figsize=(6, 5), layout="constrained")
 dots = panel.scatter(*mean.data.T, c=t, cmap="tab10", vmin=-0.5, vmax=9.5, s=8)

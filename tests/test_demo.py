@@ -21,7 +21,7 @@ import dezero
 from dezero import cli, demo
 from dezero.data import DataLoader, Digits
 from dezero.errors import DownloadError
-from dezero.train import evaluate
+from dezero.train import History, evaluate, fit
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SOURCE = Path(dezero.__file__).parents[1]
@@ -127,6 +127,25 @@ def test_equal_seeds_give_equal_runs(no_matplotlib: None, tmp_path: Path) -> Non
     assert (a / "history.csv").read_bytes() != (c / "history.csv").read_bytes()
     for p, q in zip(load(a).params(), load(b).params(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_a_compiled_demo_is_the_demo(
+    no_matplotlib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def seen(*args: Any, compile: bool, **kwargs: Any) -> History:
+        compiled.append(compile)
+        return fit(*args, compile=compile, **kwargs)
+
+    monkeypatch.setattr(demo, "fit", seen)
+    for name, words in (("eager", []), ("compiled", ["--compile"])):
+        words = ["demo", "--quick", "--out", str(tmp_path), "--name", name, *words]
+        assert cli.main(words) == 0
+    assert compiled == [False, True]
+    ((wanted,), (found,)) = (rows(tmp_path / name) for name in ("eager", "compiled"))
+    for column in ("loss", "test_loss"):
+        assert float(found[column]) == pytest.approx(float(wanted[column]), rel=1e-2)
 
 
 def test_runs_are_numbered_not_overwritten(
@@ -346,5 +365,10 @@ def test_version_and_help(
     assert says("--version") == f"dezero {dezero.__version__}\n"
     assert "train a small convolutional network on images" in says()
     text = says("demo", "--help")
-    for option in ("--data-dir FOLDER", "--quick", "digits, mnist or fashion-mnist"):
+    for option in (
+        "--data-dir FOLDER",
+        "--quick",
+        "--compile",
+        "digits, mnist or fashion-mnist",
+    ):
         assert option in text

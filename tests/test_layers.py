@@ -449,7 +449,7 @@ def test_truncated_backpropagation_through_time() -> None:
     optimizer = dezero.optimizers.Adam().setup(layer)
     xs = np.random.randn(3, 4, 2, 2).astype(np.float32)
     for stretch in xs:
-        before = None if layer.h is None else layer.h
+        before = layer.h, layer.c
         loss: Any = 0
         for x in stretch:
             loss += F.sum(layer(x) ** 2)
@@ -457,8 +457,8 @@ def test_truncated_backpropagation_through_time() -> None:
         loss.backward()
         loss.unchain_backward()
         optimizer.update()
-        assert before is None or before.grad is None
-    assert layer.h is not None and layer.h.creator is None
+        for state in (*before, layer.h, layer.c):
+            assert state is None or state.creator is None
 
 
 @pytest.mark.parametrize("kind", [L.RNN, L.LSTM])

@@ -17,9 +17,10 @@ import pytest
 import dezero
 import dezero.functions as F
 import dezero.layers as L
+from dezero import Variable
 from dezero.errors import MissingDependencyError
 from dezero.models import MLP, Sequential
-from dezero.optimizers import SGD
+from dezero.optimizers import SGD, Adam
 from dezero.train import (
     History,
     Progress,
@@ -414,6 +415,64 @@ def test_fit_says_what_it_cannot_do() -> None:
     assert str(error.value) == "evaluate: expected a loader with batches, got none"
 
 
+def test_fit_compiled_is_fit() -> None:
+    x, t = points(50)
+    loader = Batches(x, t, 16)  # the last batch has 2
+    called: list[int] = []
+
+    class Counting(MLP):
+        def forward(self, x: Any) -> Any:
+            called.append(len(x))
+            return super().forward(x)
+
+    models, histories, calls = [], [], []
+    for compile in (False, True):
+        np.random.seed(0)
+        model = Counting((8, 2))
+        optimizer = Adam(0.05).setup(model)
+
+        def lower_rate(standing: Standing, optimizer: Adam = optimizer) -> None:
+            optimizer.alpha = 0.05 * (1 - standing.done)
+
+        history = fit(
+            model,
+            optimizer,
+            loader,
+            loader,
+            epochs=10,
+            progress=quiet(),
+            on_batch=lower_rate,
+            compile=compile,
+        )
+        models.append(model)
+        histories.append(history)
+        calls.append(len(called))
+        called.clear()
+    eager, compiled = histories
+    for row, wanted in zip(compiled, eager, strict=True):
+        assert row == pytest.approx(wanted, rel=1e-4)
+    for p, q in zip(*(model.params() for model in models), strict=True):
+        np.testing.assert_allclose(q.data, p.data, rtol=1e-3, atol=1e-5)
+    assert calls[0] == 10 * (4 + 4)
+    assert calls[1] <= 4 * 2  # traced: two sizes of batches, each twice at most
+
+
+def test_fit_compiled_says_what_cannot_be_compiled() -> None:
+    x, t = points(4)
+    model = L.Linear(2, in_size=2)
+    before = model.W.data.copy()
+    with pytest.raises(dezero.CompileError):
+        fit(
+            model,
+            SGD().setup(model),
+            Batches(x, t, 2),
+            accuracy=lambda y, t: Variable(np.array(float(y.data.sum()))),
+            progress=quiet(),
+            compile=True,
+        )
+    np.testing.assert_array_equal(model.W.data, before)
+
+
 def test_evaluate_changes_and_records_nothing() -> None:
     x, t = points(30)
     model = Sequential(L.Linear(4), L.BatchNorm(), F.dropout, L.Linear(2))
@@ -508,6 +567,36 @@ def test_ctrl_c_leaves_whole_steps_and_their_history() -> None:
     assert [row.epoch for row in history] == [1, 1.5]
     assert history[0].test_loss is not None
     assert history[1].test_loss is None
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("train", [True, False])
+def test_ctrl_c_within_the_model_waits_for_it(compile: bool, train: bool) -> None:
+    x, t = points(40)
+    history = History()
+
+    class Interrupted(MLP):
+        def forward(self, x: Any) -> Any:
+            if dezero.Config.train is train:
+                press_ctrl_c()  # while the step is traced, if it is compiled
+            return super().forward(x)
+
+    model = Interrupted((4, 2))
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            SGD().setup(model),
+            Batches(x, t, 10),
+            Batches(x, t, 10),
+            history=history,
+            progress=quiet(),
+            compile=compile,
+        )
+    assert [row.epoch for row in history] == ([0.25] if train else [1])
+    assert history[0].test_loss is None
+    for param in model.params():
+        assert type(param.data) is np.ndarray
+        assert param.grad is not None and type(param.grad.data) is np.ndarray
 
 
 def test_ctrl_c_while_testing_keeps_the_epoch() -> None:

@@ -137,7 +137,8 @@ class CompiledStep:
         for program in self._programs.get(signature, ()):
             if program.admits(leaves):
                 return lowered(program, stage)
-        return lowered(self._traced(args, kwargs, leaves, final=True), stage)
+        program = self._traced(args, kwargs, leaves, final=True, loose=True)
+        return lowered(program, stage)
 
     # -- compiling -----------------------------------------------------------------------
 
@@ -151,7 +152,9 @@ class CompiledStep:
     ) -> Any:
         """Trace and compile; where things begin to be, let them, eagerly, before."""
         try:
-            program = self._traced(args, kwargs, leaves, final=False)
+            # What is new at a second time will be again: a state that is reset.
+            again = signature in self._programs
+            program = self._traced(args, kwargs, leaves, final=False, again=again)
         except Unsettled as event:
             result = self._function(*args, **kwargs)
             _require_finite(result)
@@ -188,7 +191,13 @@ class CompiledStep:
             )
 
     def _traced(
-        self, args: Any, kwargs: Any, leaves: list[Any], final: bool
+        self,
+        args: Any,
+        kwargs: Any,
+        leaves: list[Any],
+        final: bool,
+        again: bool = False,
+        loose: bool = False,
     ) -> Program:
         with _tracing:
             trace = Trace()
@@ -206,7 +215,7 @@ class CompiledStep:
                 ):
                     result = self._function(*call_args, **call_kwargs)
                 returned = recorder.result(result)
-                effects = recorder.effects(final)
+                effects = recorder.effects(final, again, loose)
                 guards = [*surroundings.guards(), *recorder.guards()]
                 inputs = recorder.inputs()
                 recorder.check_names()

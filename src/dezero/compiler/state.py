@@ -12,7 +12,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,12 +44,19 @@ class Unsettled(Exception):  # noqa: N818  (it is no error: the step runs eagerl
 
 
 class Owner(NamedTuple):
-    """An object of the program: itself, or whatever is given as this argument."""
+    """An object of the program: itself, or whatever is given or held at the time.
+
+    ``argument``: the number of the argument that it is. ``held``: the place where there
+    is another one at each call, such as the hidden state of a recurrent layer.
+    """
 
     object: Any
     argument: int | None = None
+    held: Place | None = None
 
     def now(self, leaves: list[Any]) -> Any:
+        if self.held is not None:
+            return self.held.get(leaves)
         return self.object if self.argument is None else leaves[self.argument]
 
 
@@ -58,8 +65,8 @@ class Place:
     """Where an array or number is found at each call, and put back.
 
     ``kind``: ``argument`` (an array that is an argument), ``data`` (of a Variable),
-    ``attribute``, ``item`` (of a list or dict), ``data of attribute`` (of whatever
-    Variable the attribute holds), ``array`` (the bare array itself).
+    ``attribute``, ``item`` (of a list or dict), ``array`` (the bare array itself).
+    ``path`` leads on from an attribute that holds lists or tuples.
     """
 
     kind: str
@@ -77,11 +84,11 @@ class Place:
         owner = self.owner.now(leaves)
         if self.kind == "data":
             return owner.data
-        if self.kind in ("attribute", "data of attribute"):
+        if self.kind == "attribute":
             value = owner.__dict__.get(self.name)
             for key in self.path:
                 value = value[key]
-            return value if self.kind == "attribute" else value.data
+            return value
         if self.kind == "item":
             return owner[self.name]
         return owner
@@ -132,7 +139,7 @@ class Guard(NamedTuple):
     parts: Any = None  # of a list or dict: what was in it
 
     def holds(self, leaves: list[Any]) -> bool:
-        now = self.owner.now(leaves).__dict__.get(self.name, MISSING)
+        now = getattr(self.owner.now(leaves), self.name, MISSING)
         if now is self.value:
             return self.parts is None or _same_parts(now, self.parts)
         if self.like:
@@ -480,22 +487,35 @@ class Recorder:
                     "for arrays of the step's own, or keep state in a Variable",
                 )
 
-    def effects(self, final: bool) -> list[Effect]:
+    def effects(
+        self, final: bool, again: bool = False, loose: bool = False
+    ) -> list[Effect]:
         """What is different at the end from the beginning, found before ``restore``.
 
         Args:
             final: Take things that are there for the first time as they are.
+            again: Take attributes so, which will be set back, such as a hidden state.
+            loose: Do not mind lists and dicts that grow.
 
         Raises:
             Unsettled: Something is there for the first time.
         """
-        found = [*self._written(final), *self._attributes_set(final)]
+        held = self._held()
+        found = [
+            effect._replace(place=self._at_each_call(effect.place, held))
+            for effect in (
+                *self._written(final, loose),
+                *self._attributes_set(final or again, held),
+            )
+        ]
+        # Those of what is held at the start come first, while it is still there.
+        found.sort(key=lambda effect: effect.place.owner.held is None)
         for cell in self.given:
             if cell.tracer.storage.version:
                 found.append(Effect(cell.place, Leaf(cell.tracer.node, "array")))
         return found
 
-    def _written(self, final: bool) -> Iterator[Effect]:
+    def _written(self, final: bool, loose: bool) -> Iterator[Effect]:
         """Arrays that were written or replaced, in Variables and containers."""
         for container, copy in self.containers.values():
             grown = len(container) != len(copy) or (
@@ -503,6 +523,13 @@ class Recorder:
             )
             if grown and not final:
                 raise Unsettled("a container of state grows")
+            if grown and not loose:
+                raise CompileError(
+                    f"compile: expected lists and dicts of state to keep their size "
+                    f"from call to call, got a {type(container).__name__} that grew "
+                    f"from {len(copy)} to {len(container)}",
+                    write="return from the step what is to be collected",
+                )
         for place in {place.key: place for place in self.places}.values():
             if place.kind == "data":
                 now = self.data_slot.__get__(place.owner.object)
@@ -525,7 +552,7 @@ class Recorder:
         cell = self.cells.get(id(before))
         return cell.node if cell else None
 
-    def _attributes_set(self, final: bool) -> Iterator[Effect]:
+    def _attributes_set(self, final: bool, held: dict[int, Place]) -> Iterator[Effect]:
         for seen in self.attributes.values():
             now, place = seen.now(), Place("attribute", self.owner(seen.owner), seen.name)
             if now is seen.before or now is MISSING:
@@ -535,7 +562,12 @@ class Recorder:
                 before = self._input_of(place)
                 if isinstance(value, Leaf) and value.node is before:
                     continue
-            elif seen.read_first and not final and not _same_kind(seen.before, now):
+            elif (
+                seen.read_first
+                and not final
+                and id(seen.owner) not in held
+                and not _same_kind(seen.before, now)
+            ):
                 raise Unsettled(f"{type(seen.owner).__name__}.{seen.name} is new")
             yield Effect(place, value, self._input_of(place))
 
@@ -577,12 +609,12 @@ class Recorder:
 
     def guards(self) -> list[Guard]:
         """The attributes that decided something."""
-        found = []
+        found, held = [], self._held()
         for seen in self.attributes.values():
             if seen.lifted or not seen.read_first:
                 continue
             like = seen.now() is not seen.before or self._is_plain_variable(seen.before)
-            owner = self.owner(seen.owner)
+            owner = self._now(self.owner(seen.owner), held)
             found.append(Guard(owner, seen.name, seen.before, like, seen.parts))
         return found
 
@@ -593,22 +625,32 @@ class Recorder:
 
     def inputs(self) -> list[Cell]:
         """The inputs, each with the place where a next call finds it."""
-        carried: dict[int, Place] = {}
-        for seen in self.attributes.values():
-            if seen.read_first and not seen.lifted:
-                if seen.now() is seen.before and not self._is_plain_variable(seen.before):
-                    continue
-                owner = self.owner(seen.owner)
-                for x, path in _variables_in(seen.before):
-                    place = Place("data of attribute", owner, seen.name, path)
-                    carried[id(x)] = place
-        cells = [*self.numbers, *self.given]
-        for cell in self.cells.values():
-            place = cell.place
-            if place.kind == "data":
-                place = carried.get(id(place.owner.object), place)
-            cells.append(cell._replace(place=place))
-        return cells
+        held = self._held()
+        return [
+            cell._replace(place=self._at_each_call(cell.place, held))
+            for cell in (*self.numbers, *self.given, *self.cells.values())
+        ]
+
+    def _held(self) -> dict[int, Place]:
+        """Variables for which others may stand at the next call, by their ids."""
+        return {
+            id(x): Place("attribute", self.owner(seen.owner), seen.name, path)
+            for seen in self.attributes.values()
+            if seen.read_first
+            and not seen.lifted
+            and (seen.now() is not seen.before or self._is_plain_variable(seen.before))
+            for x, path in _variables_in(seen.before)
+        }
+
+    def _now(self, owner: Owner, held: dict[int, Place]) -> Owner:
+        """How an owner is found at each call."""
+        place = held.get(id(owner.object))
+        if place is None or owner.argument is not None:
+            return owner
+        return owner._replace(held=self._at_each_call(place, held))
+
+    def _at_each_call(self, place: Place, held: dict[int, Place]) -> Place:
+        return replace(place, owner=self._now(place.owner, held))
 
 
 def _variables_in(

@@ -307,8 +307,13 @@ def unchain_backward(self: Variable) -> None:
         func = funcs.pop()
         if func is not None:
             for x in func.inputs:
-                funcs.append(x.creator)
+                made_by = x.creator
+                funcs.append(made_by)
                 x.unchain()
+                # Its siblings too: the cell of an LSTM, whose output alone was used.
+                for sibling in () if made_by is None else made_by.outputs:
+                    if (y := sibling()) is not None:
+                        y.unchain()
 
 
 # Declared in Variable, which stands above this file and cannot import it.
