@@ -14,6 +14,7 @@ from dezero import random
 from dezero.backend.threads import set_blas_threads
 from dezero.backend.tracing import watched_by, watcher
 from dezero.compiler import llvm
+from dezero.compiler.check import verify
 from dezero.compiler.errors import CompileError, MismatchError, NonFiniteError
 from dezero.compiler.ir import Graph
 from dezero.compiler.products import PASSES
@@ -351,8 +352,10 @@ def _program(
     structure = [[effect.value for effect in effects], returned]
     graph.outputs = [leaf.node for leaf in leaves_of(structure)]
     traced = graph
+    verify(graph, "the trace")
     for one in PASSES:
         graph = one(graph)
+        verify(graph, one.__name__)
     values, returned = with_nodes(structure, iter(graph.outputs))
     effects = [
         effect._replace(value=value)

@@ -232,6 +232,29 @@ def _need_each_other(graph: Graph, products: list[Node]) -> bool:
     return False
 
 
+def copy_parts(graph: Graph) -> Graph:
+    """Parts of a concatenation that nobody computes are copies: operations, like the
+    others, that kernels know and compute where they belong."""
+
+    def better(node: Node, inputs: Sequence[Node]) -> Node:
+        if node.op != "concatenate":
+            return same(node, inputs)
+        return same(node, [_copied(x) for x in inputs])
+
+    return rebuilt(graph, better)
+
+
+def _copied(x: Node) -> Node:
+    if x.kind not in ("source", "view"):
+        return x
+    below = x
+    while below.op == "reshape":
+        below = below.inputs[0]
+    if below.kind not in ("source", "view"):
+        return x
+    return Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)
+
+
 PASSES: tuple[Pass, ...] = (
     remove_dead,
     share_common,
@@ -245,5 +268,6 @@ PASSES: tuple[Pass, ...] = (
     stack_puts,
     share_common,
     simplify,
+    copy_parts,
     remove_dead,
 )
