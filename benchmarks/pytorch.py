@@ -1,7 +1,8 @@
-"""The works as one writes them in PyTorch, in the way that is fastest there.
+"""The works as one writes them in PyTorch, in the way that was fastest here.
 
-Compiled is the loss alone: ``torch.compile`` of the whole step, whose graph breaks at
-``backward()``, was slower in every work.
+Optimizers are fused. Compiled is the loss, and with it its backward pass: the graph of
+the whole step breaks at ``backward()``, and to compile it was no faster. An optimizer
+that is compiled instead of fused was slower.
 """
 
 import os
@@ -89,9 +90,19 @@ def _classification(
     _begin_from(weights.leaves(tree), model)
 
     def loss_of(x: Any, t: Any) -> Any:
-        return nn.functional.cross_entropy(model(x), t.flatten())
+        return nn.functional.cross_entropy(model(x), t)
 
     return _training(loss_of, optimizer, data)
+
+
+def _images(
+    model: nn.Module, tree: weights.Tree, optimizer: Any, data: Iterable[Any]
+) -> Program:
+    """Channels last in memory: a sixth faster than the default."""
+    layout = torch.channels_last
+    program = _classification(model.to(memory_format=layout), tree, optimizer, data)
+    x, t = program.data
+    return program._replace(data=(x.to(memory_format=layout), t))
 
 
 def mlp_sgd() -> Program:
@@ -132,13 +143,13 @@ def cnn() -> Program:
         nn.Linear(256, 10),
     )
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, fused=True)
-    return _classification(model, weights.cnn(), optimizer, batch(64, 3, 32, 32))
+    return _images(model, weights.cnn(), optimizer, batch(64, 3, 32, 32))
 
 
 def resnet() -> Program:
     model = ResNet()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, fused=True)
-    return _classification(model, weights.resnet(), optimizer, batch(32, 3, 32, 32))
+    return _images(model, weights.resnet(), optimizer, batch(32, 3, 32, 32))
 
 
 def gpt() -> Program:
@@ -162,6 +173,10 @@ def _lstm_arrays() -> Iterable[Any]:
 
 
 def lstm() -> Program:
+    """One LSTM over all time steps: less than half the time of LSTMCells.
+
+    ``torch.compile`` does not look inside it. LSTMCells, compiled, lost to it, too.
+    """
     model = nn.ModuleList([nn.LSTM(1, 100), nn.Linear(100, 1)])
     lstm, fc = model
     _begin_from(_lstm_arrays(), model)
@@ -184,6 +199,7 @@ def penalty() -> Program:
     optimizer = torch.optim.Adam(model.parameters(), 0.001, fused=True)
 
     def loss_of(x: Any) -> Any:
+        # As fast as torch.autograd.grad(create_graph=True), and can be compiled.
         y, vjp = torch.func.vjp(model, x)
         (gx,) = vjp(torch.ones_like(y))
         return y.mean() + 10 * ((gx.norm(dim=1) - 1) ** 2).mean()

@@ -29,7 +29,6 @@ from dezero.compiler.ir import (
     Graph,
     Hole,
     Node,
-    apply_views,
     mapped,
     memory_order,
     run,
