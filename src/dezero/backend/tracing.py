@@ -84,7 +84,7 @@ def one_operation(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-# -- native kernels for eager computations ------------------------------------------------
+# -- native kernels for eager computations --------------------------------------------
 
 LARGE = 1 << 15  # elements from which on a native kernel pays for finding it
 TRIALS = 2  # large calls of a function until it is worth compiling
@@ -120,7 +120,6 @@ class Native:
             self.compiled = provide(function)
             self.hopeless = self.compiled is None
         return not self.hopeless
-
 
     def run(
         self, function: Callable[..., Any], args: tuple[Any, ...], key: Any
@@ -201,7 +200,7 @@ def watched_by(one: Watcher) -> Iterator[None]:
         plain_set(self, name, value)
 
     Stateful.__getattribute__ = read  # type: ignore[method-assign]
-    Stateful.__setattr__ = write  # type: ignore[method-assign, assignment]
+    Stateful.__setattr__ = write  # type: ignore[method-assign]
     try:
         yield
     finally:

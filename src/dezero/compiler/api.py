@@ -141,7 +141,7 @@ class CompiledStep:
         program = self._traced(args, kwargs, leaves, final=True, loose=True)
         return lowered(program, stage)
 
-    # -- compiling -----------------------------------------------------------------------
+    # -- compiling --------------------------------------------------------------------
 
     def _first_call(
         self,
@@ -156,16 +156,18 @@ class CompiledStep:
             # What is new at a second time will be again: a state that is reset.
             again = signature in self._programs
             program = self._traced(args, kwargs, leaves, final=False, again=again)
+            self._keep(signature, program, reason)
+            return self._run(program, args, kwargs, leaves)
         except Unsettled as event:
-            result = self._function(*args, **kwargs)
-            _require_finite(result)
-            leaves.clear()
-            signature = _signature((args, kwargs), leaves), switches.get()
-            program = self._traced(args, kwargs, leaves, final=True)
-            self._keep(signature, program, f"{reason}; ran eagerly once, as {event}")
-            return result
-        self._keep(signature, program, reason)
-        return self._run(program, args, kwargs, leaves)
+            news = str(event)
+        # Here, not above: an exception keeps all that was traced alive.
+        result = self._function(*args, **kwargs)
+        _require_finite(result)
+        leaves.clear()
+        signature = _signature((args, kwargs), leaves), switches.get()
+        program = self._traced(args, kwargs, leaves, final=True)
+        self._keep(signature, program, f"{reason}; ran eagerly once, as {news}")
+        return result
 
     def _reason(self, signature: Any, leaves: list[Any]) -> str:
         if not self._programs:
@@ -217,7 +219,10 @@ class CompiledStep:
                     result = self._function(*call_args, **call_kwargs)
                 returned = recorder.result(result)
                 effects = recorder.effects(final, again, loose)
-                guards = [*surroundings.guards(), *recorder.guards()]
+                guards: list[Guard | NameGuard] = [
+                    *surroundings.guards(),
+                    *recorder.guards(),
+                ]
                 inputs = recorder.inputs()
                 recorder.check_names()
             except Exception as error:
@@ -239,7 +244,7 @@ class CompiledStep:
                 finite=not self._quiet,
             )
 
-    # -- checking ------------------------------------------------------------------------
+    # -- checking ---------------------------------------------------------------------
 
     def _checked_call(
         self, program: Program, args: Any, kwargs: Any, leaves: list[Any]
@@ -361,7 +366,9 @@ def _program(
         effect._replace(value=value)
         for effect, value in zip(effects, values, strict=True)
     ]
-    return Program(graph, traced, inputs, effects, guards, returned, Variable, **options)
+    return Program(
+        graph, traced, inputs, effects, guards, returned, Variable, **options
+    )
 
 
 def _described(signature: Any) -> str:

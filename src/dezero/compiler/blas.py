@@ -123,8 +123,7 @@ def gemm_ir() -> str:
         for i in range(1, ARGUMENTS)
     )
     return "".join(
-        _GEMM.format(type=name, unit=UNIT, loads=loads)
-        for name, _ in _TYPES.values()
+        _GEMM.format(type=name, unit=UNIT, loads=loads) for name, _ in _TYPES.values()
     )
 
 
@@ -183,7 +182,7 @@ def product(x: Array, y: Array, out: Array) -> Product | None:
 
 
 def _oriented(x: Array, size: int) -> tuple[int, int] | None:
-    """How BLAS sees matrices: as they are (111) or turned (112), and their row length."""
+    """How BLAS sees matrices: as they are (111) or turned (112); their row length."""
     rows, columns = x.shape[-2:]
     down, along = x.strides[-2:]
     if (along == size or columns == 1) and down % size == 0:

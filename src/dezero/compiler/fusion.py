@@ -158,7 +158,7 @@ class Fusion:
             else:
                 self._open(node, (), ()).closed = True
 
-    # -- growing ------------------------------------------------------------------------
+    # -- growing ----------------------------------------------------------------------
 
     def _open(self, node: Node, shape: Shape, order: tuple[int, ...]) -> Group:
         group = Group(self._place[node], shape, order)
@@ -221,7 +221,7 @@ class Fusion:
         if fit.columns is not None:
             group.columns = fit.columns
 
-    # -- what fits ------------------------------------------------------------------------
+    # -- what fits --------------------------------------------------------------------
 
     def _fit(self, node: Node, group: Group) -> Fit | None:
         if len(group.levels) >= MOST_NODES or len(group.operands) >= MOST_OPERANDS:
@@ -312,21 +312,21 @@ class Fusion:
             return None
         if group.columns not in (None, columns):
             return None
-        return Fit(kind, columns) if self._has_form(node, group, kind, columns) else None
+        return (
+            Fit(kind, columns) if self._has_form(node, group, kind, columns) else None
+        )
 
     def _has_form(self, node: Node, group: Group, level: str, columns: int) -> bool:
         trial = Group(0, group.shape, group.order)
         trial.columns = columns
         return trial.has_form(level, node.shape)
 
-    # -- no circles -----------------------------------------------------------------------
+    # -- no circles -------------------------------------------------------------------
 
     def _may_enter(self, node: Node, group: Group) -> bool:
         """Whether nothing between the Group and the Node lies outside."""
         producers = {self.group_of[x] for x in _bases(node) if x in self.group_of}
-        return not any(
-            p is not group and self.reaches(p, group) for p in producers
-        )
+        return not any(p is not group and self.reaches(p, group) for p in producers)
 
     def reaches(self, late: Group, early: Group) -> bool:
         """Whether ``late`` needs, directly or not, something of ``early``."""
@@ -421,7 +421,7 @@ class Fusion:
         for one in early:
             self._order(one, late)
 
-    # -- order ----------------------------------------------------------------------------
+    # -- order ------------------------------------------------------------------------
 
     def ordered(self) -> list[Group]:
         """The Groups in an order in which they can run."""

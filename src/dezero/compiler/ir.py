@@ -75,7 +75,9 @@ class Node:
         ufunc = self.attrs.get("ufunc")
         if ufunc is None:
             return self.op
-        return str(ufunc.__name__) if self.op == "map" else f"{self.op}.{ufunc.__name__}"
+        return (
+            str(ufunc.__name__) if self.op == "map" else f"{self.op}.{ufunc.__name__}"
+        )
 
     def with_inputs(self, inputs: Sequence[Node]) -> Node:
         """The same operation on other inputs."""

@@ -16,6 +16,7 @@ they are in the nearest cache; what is dear is kept from one pass to the next in
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -34,7 +35,7 @@ class CannotFuse(Exception):  # noqa: N818  (the Group is then run call by call)
     """The memory of a Group's operands lies so that no one loop goes through it."""
 
 
-# -- what kernels know ------------------------------------------------------------------
+# -- what kernels know ----------------------------------------------------------------
 
 _TYPES = {
     "f4": "float", "f8": "double", "b1": "i1",
@@ -111,7 +112,7 @@ _UNARY = {"negative", "absolute", "sqrt", "square", "reciprocal", "sign", "isnan
           "isfinite", "isinf", "positive", "fabs"}  # fmt: skip
 
 
-# -- how arrays lie in the domain -------------------------------------------------------
+# -- how arrays lie in the domain -----------------------------------------------------
 
 
 class Port(NamedTuple):
@@ -222,7 +223,7 @@ class Layout:
 def _collapsed(strides: Sequence[int], shape: Sequence[int]) -> int | None:
     """The stride of several axes taken as one, if they can be."""
     pairs = [(s, n) for s, n in zip(strides, shape, strict=True) if n != 1]
-    for (outer, _), (inner, n) in zip(pairs, pairs[1:], strict=False):
+    for (outer, _), (inner, n) in itertools.pairwise(pairs):
         if outer != inner * n:
             return None
     return pairs[-1][0] if pairs else 0
@@ -250,7 +251,7 @@ def literal(node: Node) -> float | None:
     return float(value) if known else None
 
 
-# -- the writer -------------------------------------------------------------------------
+# -- the writer -----------------------------------------------------------------------
 
 
 class Kernel(NamedTuple):
@@ -567,9 +568,7 @@ class Writer:
         elif self.stage[node] < p and node in self.kept:
             x = self.load(str(type_of(node)), self.scratch_at(node, c), lanes, mask)
         else:
-            xs = [
-                self.input(node, x, p, c, lanes, mask, known) for x in node.inputs
-            ]
+            xs = [self.input(node, x, p, c, lanes, mask, known) for x in node.inputs]
             x = self.compute(node, xs, lanes)
             if node in self.kept and self.stage[node] == p:
                 at = self.scratch_at(node, c)
@@ -670,7 +669,9 @@ class Writer:
         dtype = "f32" if source == "float" else "f64"
         self.wanted[function, dtype, lanes] = None
         symbol = mathematics.symbol(function, dtype, lanes)
-        return self.value(f"call {wide} {symbol}({', '.join(f'{wide} {x}' for x in xs)})")
+        return self.value(
+            f"call {wide} {symbol}({', '.join(f'{wide} {x}' for x in xs)})"
+        )
 
     def larger(self, name: str, kind: str, x: str, y: str, lanes: int) -> str:
         """The larger, or smaller, of two; NaN if one of them is."""
@@ -845,7 +846,10 @@ class Writer:
         self._load_arguments()
         flat = not layout.row_shape
         self.scratch = self._share_of("scratch", "%share")
-        sums, totals = self._share_of("sums", "%share"), self._share_of("totals", "%share")
+        sums, totals = (
+            self._share_of("sums", "%share"),
+            self._share_of("totals", "%share"),
+        )
         for i, port in enumerate(layout.ports):
             if port.level == "scalar" or flat or port.level == "column":
                 self.pointers[i] = self.loaded[f"p{i}"]
@@ -895,7 +899,10 @@ class Writer:
         row = self.offset(sums, self.value(f"mul i64 {self.loaded['sums.row']}, {k}"))
         for c in self.loop("0", columns, LANES):  # rows of sums end on whole vectors
             at = self.offset(row, self.value(f"mul i64 {c}, {node.dtype.itemsize}"))
-            self.write(f"store {_wide(kind, LANES)} {self.start_of(node, LANES)}, ptr {at}, align 8")
+            self.write(
+                f"store {_wide(kind, LANES)} {self.start_of(node, LANES)}, ptr {at}, "
+                "align 8"
+            )
 
     def _point(self, r: str) -> None:
         """Find out where the arrays have row ``r``."""
@@ -928,13 +935,9 @@ class Writer:
         levels = self.group.levels
         self._row_maps(0)
         for p in range(self.passes):
-            reduces = [
-                n for n in levels if n.op == "reduce" and self._pass_of(n) == p
-            ]
+            reduces = [n for n in levels if n.op == "reduce" and self._pass_of(n) == p]
             running = {
-                n: self.variable(
-                    _wide(str(type_of(n)), LANES), self.start_of(n, LANES)
-                )
+                n: self.variable(_wide(str(type_of(n)), LANES), self.start_of(n, LANES))
                 for n in reduces
                 if levels[n] == "row"
             }
@@ -942,7 +945,9 @@ class Writer:
             last = self.variable("i64", start)
             for c in self.loop(start, whole, LANES):
                 self._columns(p, c, None, reduces, running, sums, wide_totals)
-                self.write(f"store i64 {self.value(f'add i64 {c}, {LANES}')}, ptr {last}")
+                self.write(
+                    f"store i64 {self.value(f'add i64 {c}, {LANES}')}, ptr {last}"
+                )
             c = self.value(f"load i64, ptr {last}")
             rest = self.value(f"sub i64 {stop}, {c}")
             for _ in self.when(self.value(f"icmp sgt i64 {rest}, 0")):
@@ -1009,7 +1014,10 @@ class Writer:
             if levels[n] == "column":
                 k = self.sums.index(n)
                 row = self.value(f"mul i64 {self.loaded['sums.row']}, {k}")
-                at = self.offset(self.offset(sums, row), self.value(f"mul i64 {c}, {n.dtype.itemsize}"))
+                at = self.offset(
+                    self.offset(sums, row),
+                    self.value(f"mul i64 {c}, {n.dtype.itemsize}"),
+                )
                 before = self.value(f"load {wide}, ptr {at}, align 8")
                 after = self.combine(n, kind, before, x, LANES)
                 self.write(f"store {wide} {after}, ptr {at}, align 8")
@@ -1086,15 +1094,15 @@ class Writer:
                 continue
             if node.op != "reduce":
                 xs = []
-                for x in node.inputs:
-                    seen = operand(x).node
+                for source in node.inputs:
+                    seen = operand(source).node
                     number = literal(seen)
                     if number is not None:
                         xs.append(self.number(seen, number, LANES))
                     elif seen in known:
                         xs.append(known[seen])
                     else:
-                        i = layout.port_of[layout.uses[node, x]]
+                        i = layout.port_of[layout.uses[node, source]]
                         xs.append(self.read(i, c, LANES, mask))
                 known[node] = self.compute(node, xs, LANES)
             if node in self.outputs:

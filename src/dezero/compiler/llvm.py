@@ -161,7 +161,11 @@ class Native:
         self.cpu = binding.get_host_cpu_name()
         self.features = binding.get_host_cpu_features().flatten()
         self._machine = target.create_target_machine(
-            cpu=self.cpu, features=self.features, opt=2, jit=True, codemodel="jitdefault"
+            cpu=self.cpu,
+            features=self.features,
+            opt=2,
+            jit=True,
+            codemodel="jitdefault",
         )
         backing = binding.parse_assembly("")
         self._engine = binding.create_mcjit_compiler(backing, self._machine)
@@ -199,9 +203,7 @@ class Native:
     def compile(self, kernels: Iterable[Kernel]) -> int:
         """Make sure that these kernels are there; how many were not."""
         with self._lock:
-            new = {
-                k.name: k for k in kernels if f"{k.name}.run" not in self._addresses
-            }
+            new = {k.name: k for k in kernels if f"{k.name}.run" not in self._addresses}
             if not new:
                 return 0
             names = []
@@ -274,7 +276,7 @@ def native() -> Native | None:
     return None if binding is None else Native(binding)
 
 
-# -- on disk ----------------------------------------------------------------------------
+# -- on disk --------------------------------------------------------------------------
 
 _MAGIC = b"dezero kernel 1\n"
 

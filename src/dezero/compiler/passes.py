@@ -143,7 +143,9 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
     if op == "reshape":
         x = inputs[0]
         if seen_strides(node, x.shape, strides_of(x)) is None:
-            inputs = [Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)]
+            inputs = [
+                Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)
+            ]
     if op == "reduce" and inputs[0].size == node.size and inputs[0].dtype == node.dtype:
         return reshaped(inputs[0], node.shape)  # of one element each
     if ufunc is np.positive:
@@ -151,7 +153,11 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
     if op == "map" and ufunc in (np.multiply, np.divide):
         for x, other in (inputs, inputs[::-1]):
             keeps = x.shape == node.shape and x.dtype == node.dtype
-            if keeps and _is_full(other, 1) and (ufunc is np.multiply or x is inputs[0]):
+            if (
+                keeps
+                and _is_full(other, 1)
+                and (ufunc is np.multiply or x is inputs[0])
+            ):
                 return x
     if op == "map" and ufunc is np.power and _is_full(inputs[1], -0.5):
         root = Node(
@@ -272,20 +278,28 @@ def pick_by_comparing(graph: Graph) -> Graph:
         N, C = x.shape
         if column.shape != (N,) or column.dtype.kind != "i" or not _is_range(rows, N):
             return same(node, inputs)
-        if value is None and x.dtype.kind != "f" and x.dtype.str[1:] not in ("i8", "u8"):
+        if (
+            value is None
+            and x.dtype.kind != "f"
+            and x.dtype.str[1:] not in ("i8", "u8")
+        ):
             return same(node, inputs)  # NumPy adds smaller integers up in int64
         chosen, inside = _chosen(node, column, C)
         checks[column] = _in_bounds(node, inside, column, C)
         if value is None:
             zero = _number(node, 0, x.dtype)
-            kept = Node("where", [chosen, x, zero], {}, x.shape, x.dtype, x.order, node.place)
+            kept = Node(
+                "where", [chosen, x, zero], {}, x.shape, x.dtype, x.order, node.place
+            )
             attrs = {"ufunc": np.add, "axes": (1,), "keepdims": False}
             return Node("reduce", [kept], attrs, (N,), x.dtype, None, node.place)
         if value.shape not in ((), (N,), (1,)) or value.dtype != x.dtype:
             return same(node, inputs)
         if value.shape == (N,):
             value = reshaped(value, (N, 1))
-        return Node("where", [chosen, value, x], {}, x.shape, x.dtype, x.order, node.place)
+        return Node(
+            "where", [chosen, value, x], {}, x.shape, x.dtype, x.order, node.place
+        )
 
     better_graph = rebuilt(graph, better)
     known = set(better_graph.nodes)
@@ -305,10 +319,9 @@ def _missing(node: Node, known: set[Node]) -> list[Node]:
 def _is_range(x: Node, n: int) -> bool:
     while x.op == "reshape":
         x = x.inputs[0]
-    value = x.attrs.get("value")
-    return x.op == "constant" and x.attrs.get("fixed", False) and np.array_equal(
-        np.ravel(value), np.arange(n)
-    )
+    if x.op != "constant" or not x.attrs.get("fixed", False):
+        return False
+    return np.array_equal(np.ravel(x.attrs["value"]), np.arange(n))
 
 
 def _number(like: Node, value: Any, dtype: Any) -> Node:
@@ -346,7 +359,9 @@ def _in_bounds(node: Node, inside: Node, column: Node, C: int) -> Node:
         f"x[rows, columns]: expected columns from {-C} to {C - 1}, got from {low} to "
         f"{high}\n  in {node.place}"
     )
-    return Node("require", [all_inside, column], {"error": error}, (), bool, None, node.place)
+    return Node(
+        "require", [all_inside, column], {"error": error}, (), bool, None, node.place
+    )
 
 
 def stack_puts(graph: Graph) -> Graph:

@@ -146,7 +146,7 @@ def _mark(
 
 def batch_products(graph: Graph) -> Graph:
     """Products ``A1 @ W``, ``A2 @ W`` ... of which none needs another: one product of
-    all A below each other: what every step of a sequence gives, read out by one layer."""
+    all A below each other: what all steps of a sequence give, read out by one layer."""
     by_right: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         if _is_matrix_product(node):

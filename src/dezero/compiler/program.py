@@ -166,11 +166,12 @@ class Program:
         """Whether all that decided something while tracing is still the same."""
         return all(guard.holds(leaves) for guard in self.guards)
 
-    # -- the plan -------------------------------------------------------------------------
+    # -- the plan ---------------------------------------------------------------------
 
     def _plan(self) -> None:
         self.homes: dict[Node, Array] = {}
         self.why_numpy: dict[Node, str] = {}
+        self.fresh: list[Node] = []  # that leave the step in arrays of their own
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self._find_homes()
         self.wanted = self._materialized()
@@ -209,9 +210,7 @@ class Program:
             for node in self.losses
             if base(node) in fusion.group_of
         ]
-        checks += [
-            fusion.group_of[n] for n in self.graph.nodes if n.op == "require"
-        ]
+        checks += [fusion.group_of[n] for n in self.graph.nodes if n.op == "require"]
         for effect in self.effects:
             old, value = effect.before, effect.value
             if not isinstance(value, Leaf) or old is None or value.kind != "array":
@@ -245,7 +244,8 @@ class Program:
     def _reads_elsewhere(writer: Group, old: Node) -> bool:
         """Whether a kernel reads the old state at other places than it writes."""
         return any(
-            base(x) is old and (x is not old or node.op == "reduce" or node.shape != old.shape)
+            base(x) is old
+            and (x is not old or node.op == "reduce" or node.shape != old.shape)
             for node in writer.levels
             for x in node.inputs
         )
@@ -275,7 +275,7 @@ class Program:
         return groups
 
     def _materialized(self) -> set[Node]:
-        """Results that must be in memory: somebody outside of their kernel reads them."""
+        """Results that must be in memory: who reads them is not in their kernel."""
         wanted = {base(node) for node in self.graph.outputs}
         for group in self.fusion.groups:
             for node in group.levels:
@@ -294,10 +294,15 @@ class Program:
         """
         leaving = [
             leaf.node
-            for value in (self.returned, *(e.value for e in self.effects if not e.before))
+            for value in (
+                self.returned,
+                *(e.value for e in self.effects if not e.before),
+            )
             for leaf in leaves_of(value)
         ]
-        kept = {leaf.node for e in self.effects if e.before for leaf in leaves_of(e.value)}
+        kept = {
+            leaf.node for e in self.effects if e.before for leaf in leaves_of(e.value)
+        }
         self.fresh = [
             node
             for node in dict.fromkeys(leaving)
@@ -416,7 +421,9 @@ class Program:
                 begin = first[node]
                 spans[target] = [begin, max(i, last_use.get(node, i))]
                 statics.append(node)
-        offsets, total = _packed({n: Span(*spans[n], n.nbytes) for n in statics})
+        offsets, total = _packed(
+            {n: Span(spans[n][0], spans[n][1], n.nbytes) for n in statics}
+        )
         self.arena = np.empty(total + ALIGN, np.uint8)
         start = -self.arena.ctypes.data % ALIGN
         self.arrays: dict[Node, Array] = {}
@@ -436,7 +443,7 @@ class Program:
     def _root(self, node: Node) -> Node:
         return self.alias.get(node, node)
 
-    # -- calls ----------------------------------------------------------------------------
+    # -- calls ------------------------------------------------------------------------
 
     def _bind(self, groups: list[tuple[Group, Kernel | None]]) -> None:
         self.patches: dict[Node, list[tuple[Array, int, Node]]] = {}
@@ -876,7 +883,7 @@ class Program:
         flush()
         return calls
 
-    # -- replay ---------------------------------------------------------------------------
+    # -- replay -----------------------------------------------------------------------
 
     def __call__(self, leaves: list[Any]) -> Any:
         """Run it on the arguments and the state as they are now."""
@@ -1070,7 +1077,8 @@ def _views(node: Node) -> list[tuple[str, Any]]:
 
 
 def _seen(array: Array, node: Node) -> Array:
-    return apply_views(array, _views(node))  # type: ignore[no-any-return]
+    seen: Array = apply_views(array, _views(node))
+    return seen
 
 
 def _bound(function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
@@ -1095,7 +1103,7 @@ def _packed(spans: dict[Node, Span]) -> tuple[dict[Node, int], int]:
     for node, span in sorted(spans.items(), key=lambda item: -item[1].size):
         size = -(-span.size // ALIGN) * ALIGN
         at = 0
-        for start, stop, other in sorted(
+        for start, stop, _ in sorted(
             (p for p in placed if p[2].first <= span.last and span.first <= p[2].last),
             key=lambda p: p[0],
         ):

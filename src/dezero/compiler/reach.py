@@ -145,7 +145,9 @@ def _hanging(value: Any) -> Iterator[Any]:
         elif isinstance(one, (list, tuple, set)):
             waiting += [(part, depth + 1) for part in one]
         else:
-            waiting += [(part, depth + 1) for part in getattr(one, "__dict__", {}).values()]
+            waiting += [
+                (part, depth + 1) for part in getattr(one, "__dict__", {}).values()
+            ]
 
 
 def _state(generator: Any) -> Any:
@@ -183,7 +185,7 @@ class Surroundings:
         self.names = [(name, name.read()) for name in names_of(function)]
         self.arrays: list[tuple[str, Array, int, Array | None]] = []
         self.generators: list[tuple[str, Any, Any]] = [
-            ("random", random._inst, random.getstate())  # type: ignore[attr-defined]
+            ("random", random._inst, random.getstate())
         ]
         looked_at = 0
         own = getattr(function, "__self__", None)

@@ -144,7 +144,11 @@ class Guard(NamedTuple):
             return self.parts is None or _same_parts(now, self.parts)
         if self.like:
             return _similar(now, self.value)
-        return type(now) is type(self.value) and is_simple(now) and is_equal(now, self.value)
+        return (
+            type(now) is type(self.value)
+            and is_simple(now)
+            and is_equal(now, self.value)
+        )
 
     def __str__(self) -> str:
         who = f"{type(self.owner.object).__name__}.{self.name}"
@@ -168,7 +172,11 @@ class NameGuard(NamedTuple):
         now = self.read()
         if now is self.value:
             return True
-        return type(now) is type(self.value) and is_simple(now) and is_equal(now, self.value)
+        return (
+            type(now) is type(self.value)
+            and is_simple(now)
+            and is_equal(now, self.value)
+        )
 
     def __str__(self) -> str:
         if is_simple(self.value):
@@ -267,7 +275,7 @@ def _similar(a: Any, b: Any) -> bool:
     return a is b or (is_simple(a) and bool(a == b))
 
 
-# -- the recorder -----------------------------------------------------------------------
+# -- the recorder ---------------------------------------------------------------------
 
 
 class _Attribute:
@@ -313,7 +321,7 @@ class Recorder:
     def owner(self, x: Any) -> Owner:
         return Owner(x, self.arguments.get(id(x)))
 
-    # -- inputs -------------------------------------------------------------------------
+    # -- inputs -----------------------------------------------------------------------
 
     def lift(self, array: Array, place: Place) -> Tracer:
         """The Tracer that stands for an array of the program, found at ``place``."""
@@ -420,7 +428,7 @@ class Recorder:
             elif isinstance(value, (dict, list)):
                 self._lift_items(value, depth + 1)
 
-    # -- what the floors below ask of whoever watches -------------------------------------
+    # -- what the floors below ask of whoever watches ---------------------------------
 
     def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         return self.trace.call(function, args, kwargs)
@@ -554,7 +562,10 @@ class Recorder:
 
     def _attributes_set(self, final: bool, held: dict[int, Place]) -> Iterator[Effect]:
         for seen in self.attributes.values():
-            now, place = seen.now(), Place("attribute", self.owner(seen.owner), seen.name)
+            now, place = (
+                seen.now(),
+                Place("attribute", self.owner(seen.owner), seen.name),
+            )
             if now is seen.before or now is MISSING:
                 continue
             value = self._leaves(now)

@@ -167,7 +167,7 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     def __repr__(self) -> str:
         return f"<traced array of shape {self.shape} and type {self.dtype}>"
 
-    __hash__ = object.__hash__  # type: ignore[assignment]
+    __hash__ = object.__hash__
 
     # -- what is not --------------------------------------------------------------
 
@@ -234,15 +234,19 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         trace = self.trace
-        if isinstance(index, Tracer) and index.dtype == bool and index.shape:
-            if not trace.is_known(index.node):
-                if np.shape(value):
-                    raise trace.data_dependent("x[mask] = values")
-                mask = index
-                while mask.ndim < self.ndim:
-                    mask = mask[..., None]
-                self._write(np.where(mask, trace.as_tracer(value, self), self))  # type: ignore[call-overload]
-                return
+        if (
+            isinstance(index, Tracer)
+            and index.dtype == bool
+            and index.shape
+            and not trace.is_known(index.node)
+        ):
+            if np.shape(value):
+                raise trace.data_dependent("x[mask] = values")
+            mask = index
+            while mask.ndim < self.ndim:
+                mask = mask[..., None]
+            self._write(trace.where(mask, trace.as_tracer(value, self), self))
+            return
         index = trace.plain_index(index)
         if _is_basic(index):
             self._view("slice", index=_as_view(index))._write(value)
@@ -265,8 +269,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
                 f"compile: expected the step to write into its own arrays, got a bare "
                 f"array of shape {self.storage.value.shape} that it did not make",
                 place=users_place(),
-                write="np.zeros_like(x) for a new array, or keep state in a Variable or "
-                "an attribute of a Layer",
+                write="np.zeros_like(x) for a new array, or keep state in a Variable "
+                "or an attribute of a Layer",
             )
         x = trace.cast(trace.as_tracer(value, self), self.dtype)
         if x.ndim > self.ndim:
@@ -327,7 +331,10 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         if not args or args[0] in (np.ndarray, self.dtype):
             return self._view("slice", index=...)
         dtype = np.dtype(args[0])
-        if {dtype.kind, self.dtype.kind} <= {"i", "u"} and dtype.itemsize == self.itemsize:
+        if {dtype.kind, self.dtype.kind} <= {
+            "i",
+            "u",
+        } and dtype.itemsize == self.itemsize:
             return self.astype(dtype)  # the same bits
         return self.trace.method("view", self, *args)
 
@@ -370,7 +377,7 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
 
     def round(self, decimals: int = 0, out: Any = None) -> Tracer:
         if decimals == 0:
-            return self.trace.into(out, np.rint(self))
+            return self.trace.into(out, self.trace.map(np.rint, [self]))
         return self.trace.method("round", self, decimals)
 
     @property
@@ -380,18 +387,28 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     @property
     def imag(self) -> Any:
         if self.dtype.kind != "c":
-            return np.zeros_like(self)  # type: ignore[call-overload]
+            return np.zeros_like(self)
         return self.trace.call(np.imag, (self,), {})
 
     # -- reductions ---------------------------------------------------------------
 
     def sum(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
     ) -> Tracer:
-        return self.trace.into(out, self.trace.reduce(np.add, self, axis, dtype, keepdims))
+        return self.trace.into(
+            out, self.trace.reduce(np.add, self, axis, dtype, keepdims)
+        )
 
     def prod(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
     ) -> Tracer:
         y = self.trace.reduce(np.multiply, self, axis, dtype, keepdims)
         return self.trace.into(out, y)
@@ -413,7 +430,11 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         return self.trace.into(out, y)
 
     def mean(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False
+        self,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: Any = False,
     ) -> Tracer:
         if dtype is None and self.dtype.kind in "iub":
             dtype = np.float64
@@ -435,7 +456,7 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         return self.trace.into(out, total / (count - ddof))
 
     def std(self, *args: Any, **kwargs: Any) -> Tracer:
-        return np.sqrt(self.var(*args, **kwargs))  # type: ignore[no-any-return]
+        return self.trace.map(np.sqrt, [self.var(*args, **kwargs)])
 
     def dot(self, other: Any) -> Any:
         return np.dot(self, other)
@@ -526,9 +547,7 @@ class Trace:
     @property
     def noting(self) -> bool:
         """Whether what runs now is the step itself, in its own thread."""
-        return (
-            self.alive and not self._paused and threading.get_ident() == self.thread
-        )
+        return self.alive and not self._paused and threading.get_ident() == self.thread
 
     def note(
         self, op: str, nodes: Sequence[Node], attrs: Attributes, values: Sequence[Any]
@@ -542,8 +561,8 @@ class Trace:
             node.order = memory_order(value)
         self.graph.nodes.append(node)
         pure = node.kind not in ("effect", "call")
-        self._known[node] = op != "input" and pure and all(
-            self._known[x] for x in nodes
+        self._known[node] = (
+            op != "input" and pure and all(self._known[x] for x in nodes)
         )
         return node, value
 
@@ -673,7 +692,7 @@ class Trace:
 
         return mapped(structure, emptied), arrays
 
-    # -- NumPy's functions --------------------------------------------------------------
+    # -- NumPy's functions ------------------------------------------------------------
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
@@ -769,7 +788,7 @@ class Trace:
             axes = ()  # as NumPy has it
         for i in axes:
             if not -x.ndim <= i < x.ndim:
-                raise np.exceptions.AxisError(i, x.ndim)
+                raise np.exceptions.AxisError(int(i), x.ndim)
         axes = tuple(int(i) % x.ndim for i in axes)
         if dtype is None and ufunc in (np.add, np.multiply) and x.dtype.kind in "iub":
             dtype = np.uint64 if x.dtype.kind == "u" else np.int64
@@ -975,7 +994,9 @@ class Trace:
         x = self.as_tracer(m)
         axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
         turned = {int(i) % x.ndim for i in axes}
-        return x[tuple(slice(None, None, -1 if i in turned else 1) for i in range(x.ndim))]
+        return x[
+            tuple(slice(None, None, -1 if i in turned else 1) for i in range(x.ndim))
+        ]
 
     def _np_flipud(self, m: Any) -> Any:
         return self._np_flip(m, 0)
@@ -995,7 +1016,9 @@ class Trace:
     def _np_real(self, x: Any) -> Any:
         return x.real
 
-    def _np_copyto(self, dst: Any, src: Any, casting: Any = "", where: Any = True) -> Any:
+    def _np_copyto(
+        self, dst: Any, src: Any, casting: Any = "", where: Any = True
+    ) -> Any:
         dst = self.as_tracer(dst)
         src = self.cast(self.as_tracer(src, dst), dst.dtype)
         dst._write(src if where is True else self.where(where, src, dst))

@@ -392,7 +392,7 @@ def _number(obj: float) -> Number:
     return number
 
 
-# -- watched, while a step is traced ----------------------------------------------------
+# -- watched, while a step is traced --------------------------------------------------
 
 
 class VariableWatcher(Protocol):

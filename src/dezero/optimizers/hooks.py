@@ -83,7 +83,6 @@ class ClipGrad(Stateful):
                 assert param.grad is not None
                 param.grad.data = param.grad.data * rate
 
-
     def _clip_traced(self, params: list[Parameter]) -> None:
         """The same with nothing read: what a compiled step does at every call."""
         gradients = [param.grad for param in params if param.grad is not None]
