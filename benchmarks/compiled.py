@@ -43,7 +43,7 @@ def compare_compiled(
             peer.close()
         print(work, file=sys.stderr)
     print(table_of_times(times, titles))
-    for question in ("first call", "memory of 20 steps"):
+    for question in ("first call", "memory of the first call", "memory of later steps"):
         rows = [
             [
                 WORKS[work].text,
@@ -59,9 +59,12 @@ def _begin(peer: Peer, work: str) -> dict[str, Any]:
     first = peer.ask("first", work=work)
     if first is None:
         return {}
-    peer.ask("seconds", work=work, steps=STEPS, warmup=0)
     figures = {"first call": f"{first:.2f} s"}
-    if before is not None:
+    if before is None:
+        return figures
+    for when in ("the first call", "later steps"):
+        if when == "later steps":
+            peer.ask("seconds", work=work, steps=STEPS, warmup=0)
         used = peer.ask("memory")["peak"] - before["now"]
-        figures["memory of 20 steps"] = f"{used / 1e6:.0f} MB"
+        figures[f"memory of {when}"] = f"{used / 1e6:.0f} MB"
     return figures

@@ -19,7 +19,7 @@ def blocks(name):
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_programs(name, capsys):
     names = {"np": np, "dezero": dezero, "F": F}
-    idea, again, newton, training, own = blocks(name)
+    idea, again, newton, training, compiled, own = blocks(name)
     exec(idea, names)
     assert capsys.readouterr().out == "variable(64.0)\n"
     exec(again, names)
@@ -28,6 +28,10 @@ def test_programs(name, capsys):
     assert names["x"].data == pytest.approx(1)
     exec(training, names)
     assert names["loss"].data < 2
+    x, t = next(iter(dezero.DataLoader(dezero.datasets.Digits(), batch_size=64)))
+    exec(compiled, names)
+    first, second = names["step"](x, t), names["step"](x, t)
+    assert second.data < first.data
     exec(own, names)
     x = dezero.Variable(np.array(3.0))
     names["Square"]()(x).backward()

@@ -16,7 +16,7 @@ from dezero.backend.tracing import watched_by, watcher
 from dezero.compiler import llvm
 from dezero.compiler.check import verify
 from dezero.compiler.errors import CompileError, MismatchError, NonFiniteError
-from dezero.compiler.ir import Graph
+from dezero.compiler.ir import Graph, mapped
 from dezero.compiler.products import PASSES
 from dezero.compiler.program import Misfit, Program, leaves_of, with_nodes
 from dezero.compiler.reach import Surroundings
@@ -161,7 +161,7 @@ class CompiledStep:
         except Unsettled as event:
             news = str(event)
         # Here, not above: an exception keeps all that was traced alive.
-        result = self._function(*args, **kwargs)
+        result = mapped(self._function(*args, **kwargs), _without_graph)
         _require_finite(result)
         leaves.clear()
         signature = _signature((args, kwargs), leaves), switches.get()
@@ -218,6 +218,7 @@ class CompiledStep:
                 ):
                     result = self._function(*call_args, **call_kwargs)
                 returned = recorder.result(result)
+                del result  # and with it the graph behind it
                 effects = recorder.effects(final, again, loose)
                 guards: list[Guard | NameGuard] = [
                     *surroundings.guards(),
@@ -290,6 +291,15 @@ def _cause(error: Exception) -> Exception:
             return cause
         cause = cause.__cause__ or cause.__context__
     return error
+
+
+def _without_graph(x: Any) -> Any:
+    """What an eager first call returned, as the later ones return it: a leaf."""
+    if not isinstance(x, Variable) or x.creator is None:
+        return x
+    y = Variable(x.data, x.name, x.requires_grad)
+    y.grad = x.grad
+    return y
 
 
 def _require_finite(result: Any) -> None:

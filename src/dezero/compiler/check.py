@@ -186,11 +186,17 @@ def _constant(node: Node) -> Follows:
 
 def _full(node: Node) -> Follows:
     value, shape, dtype = (node.attrs[name] for name in ("value", "shape", "dtype"))
-    with np.errstate(all="ignore"):
-        kept = np.asarray(value).astype(dtype)
-    if not (np.ndim(value) == 0 and (kept == value or kept != kept)):
+    same = getattr(value, "dtype", None) == dtype
+    if np.ndim(value) or not (same or _holds(dtype, value)):
         raise _Wrong(f"one number that {np.dtype(dtype)} can hold", value)
     return (shape if isinstance(shape, tuple) else (shape,)), dtype
+
+
+def _holds(dtype: Any, value: Any) -> bool:
+    """Whether a number is the same in another type."""
+    with np.errstate(all="ignore"):
+        kept = np.asarray(value).astype(dtype).item()
+    return bool(kept == value or kept != kept)
 
 
 # -- each element alone ---------------------------------------------------------------

@@ -183,6 +183,7 @@ class Program:
             self.native.compile(self.kernels)
         self._assign_memory(groups)
         self._bind(groups)
+        self._probes.clear()
 
     def _kernel_knows(self, node: Node) -> bool:
         if self.native is None:
