@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
-from dezero.backend.tracing import is_traced, require
+from dezero.backend.tracing import is_traced, kernel, require
 from dezero.core import Function, Variable, as_input
 
 
@@ -26,6 +26,22 @@ def _repeats(index: Any) -> bool:
         isinstance(i, list) or (hasattr(i, "dtype") and i.ndim and i.dtype.kind != "b")
         for i in parts
     )
+
+
+@kernel
+def _rows_added(rows: Array, index: Array, count: int) -> Array:
+    """(count, ...) zeros, to which each row is added at the place that ``index`` says:
+    the gradient of an embedding."""
+    y = np.zeros((count, *rows.shape[index.ndim :]), rows.dtype)
+    if is_traced(rows):  # as one operation, for which there is native code
+        np.add.at(y, index, rows)
+        return y
+    places = index.reshape(-1, 1) % count
+    width = math.prod(y.shape[1:])
+    # By one flat index, add.at is ten times faster than row by row.
+    places = places * width + np.arange(width)
+    np.add.at(y.reshape(-1), places.reshape(-1), rows.reshape(-1))
+    return y
 
 
 class GetItem(Function):
@@ -49,17 +65,13 @@ class GetItemGrad(Function):
 
     def forward(self, gy: Array) -> Array:
         xp = get_array_module(gy)
+        if hasattr(self.slices, "dtype") and _repeats(self.slices) and xp is np:
+            return _rows_added(gy, self.slices.astype(np.int64), self.shape[0])
         gx = xp.zeros(self.shape, dtype=gy.dtype)
-        if not _repeats(self.slices):
-            gx[self.slices] = gy
-        elif hasattr(self.slices, "dtype") and not is_traced(gy):
-            rows = xp.asarray(self.slices, np.intp).reshape(-1, 1) % len(gx)
-            width = math.prod(self.shape[1:])
-            # By one flat index, add.at is ten times faster than row by row.
-            places = rows * width + xp.arange(width)
-            xp.add.at(gx.reshape(-1), places.reshape(-1), gy.reshape(-1))
-        else:
+        if _repeats(self.slices):
             xp.add.at(gx, self.slices, gy)
+        else:
+            gx[self.slices] = gy
         return gx
 
     def backward(self, ggx: Variable) -> Variable:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, as_array, get_array_module
-from dezero.backend.tracing import require
+from dezero.backend.tracing import kernel, require
 from dezero.core import Function, Variable, as_input
 from dezero.functions.activation import SoftmaxGrad, sigmoid, softmax
 from dezero.functions.elementwise import clip, log
@@ -146,42 +146,52 @@ def _at_labels(t: Array) -> tuple[Array, ...]:
     return (places[0], t, *places[1:])
 
 
+@kernel
+def _cross_entropy(x: Array, t: Array) -> tuple[Array, Array, Array]:
+    """The loss, the exponentials of the scores, and their sums."""
+    exps = x - x.max(axis=1, keepdims=True)
+    scores = exps[_at_labels(t)]
+    np.exp(exps, out=exps)
+    sums = exps.sum(axis=1, keepdims=True)
+    return (np.log(sums[:, 0]) - scores).sum() / t.size, exps, sums
+
+
+@kernel
+def _cross_entropy_grad(exps: Array, sums: Array, t: Array, gy: Array) -> Array:
+    scale = gy / sums.size
+    gx = exps * (scale / sums)
+    gx[_at_labels(t)] -= scale
+    return gx
+
+
 class SoftmaxCrossEntropy(Function):
     """``forward`` keeps the exponentials, so that ``backward`` needs no second ones."""
 
     def forward(self, x: Array, t: Array) -> Array:
-        exps = x - x.max(axis=1, keepdims=True)
-        self.index = _at_labels(t)
-        scores = exps[self.index]
-        np.exp(exps, out=exps)
-        self.exps = exps
-        self.sums = exps.sum(axis=1, keepdims=True)
-        return (np.log(self.sums[:, 0]) - scores).sum() / t.size
+        loss, self.exps, self.sums = _cross_entropy(x, t)
+        return loss
 
     def backward(self, gy: Variable) -> tuple[Variable, None]:
-        x, _ = self.inputs
-        return SoftmaxCrossEntropyGrad(self.exps, self.sums, self.index)(x, gy), None
+        x, t = self.inputs
+        return SoftmaxCrossEntropyGrad(self.exps, self.sums, t.data)(x, gy), None
 
 
 class SoftmaxCrossEntropyGrad(Function):
     """``(softmax(x) - one_hot(t)) * gy / N`` in one pass over memory."""
 
-    def __init__(self, exps: Array, sums: Array, index: tuple[Array, ...]) -> None:
+    def __init__(self, exps: Array, sums: Array, t: Array) -> None:
         self.exps = exps
         self.sums = sums
-        self.index = index
+        self.t = t
 
     def forward(self, x: Array, gy: Array) -> Array:
-        scale = gy / self._count()
-        gx = self.exps * (scale / self.sums)
-        gx[self.index] -= scale
-        return gx
+        return _cross_entropy_grad(self.exps, self.sums, self.t, gy)
 
     def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
         x, gy = self.inputs
         y = softmax(x)
         gx = SoftmaxGrad()(y, ggx) * (gy / self._count())
-        ggy = (sum(ggx * y) - sum(get_item(ggx, self.index))) / self._count()
+        ggy = (sum(ggx * y) - sum(get_item(ggx, _at_labels(self.t)))) / self._count()
         return gx, ggy
 
     def _count(self) -> int:
