@@ -33,7 +33,16 @@ from dezero.compiler.ir import (
     mapped,
 )
 from dezero.compiler.kernel import ALIGN, LANES, CannotFuse, Kernel, Writer, knows
-from dezero.compiler.state import Cell, Effect, Given, Guard, Leaf, NameGuard, Place
+from dezero.compiler.state import (
+    Cell,
+    Effect,
+    Given,
+    Guard,
+    Input,
+    Leaf,
+    NameGuard,
+    Place,
+)
 
 # What is returned is computed into an array of its own from this size on; below it, a
 # copy takes less time than making the array known to the kernel.
@@ -139,7 +148,9 @@ class Program:
         self.returned = returned
         self._variable = variable
         used = {x for node in graph.nodes for x in node.inputs} | set(graph.outputs)
-        self.inputs = [cell for cell in inputs if cell.node in used]
+        cells = [cell for cell in inputs if cell.node in used]
+        # Not the cells themselves: they hold every number of the traced run.
+        self.inputs = [Input(cell.node, cell.place) for cell in cells]
         self.native = llvm.native()
         # Gradients that the step clears before it makes new ones: their memory is free.
         read = {cell.place.key for cell in self.inputs}
@@ -160,7 +171,7 @@ class Program:
             for leaf in leaves_of(returned)
             if finite and leaf.node.size == 1 and leaf.node.dtype.kind == "f"
         ]
-        self._plan()
+        self._plan(cells)
 
     def admits(self, leaves: list[Any]) -> bool:
         """Whether all that decided something while tracing is still the same."""
@@ -168,7 +179,7 @@ class Program:
 
     # -- the plan ---------------------------------------------------------------------
 
-    def _plan(self) -> None:
+    def _plan(self, cells: Sequence[Cell]) -> None:
         self.homes: dict[Node, Array] = {}
         self.why_numpy: dict[Node, str] = {}
         self.fresh: list[Node] = []  # that leave the step in arrays of their own
@@ -182,7 +193,7 @@ class Program:
         if self.native is not None:
             self.native.compile(self.kernels)
         self._assign_memory(groups)
-        self._bind(groups)
+        self._bind(groups, cells)
         self._probes.clear()
 
     def _kernel_knows(self, node: Node) -> bool:
@@ -446,9 +457,11 @@ class Program:
 
     # -- calls ------------------------------------------------------------------------
 
-    def _bind(self, groups: list[tuple[Group, Kernel | None]]) -> None:
+    def _bind(
+        self, groups: list[tuple[Group, Kernel | None]], cells: Sequence[Cell]
+    ) -> None:
         self.patches: dict[Node, list[tuple[Array, int, Node]]] = {}
-        for cell in self.inputs:
+        for cell in cells:
             if cell.node in self.state:
                 self._settle(cell)
         for new, old in self.in_place.items():
@@ -474,8 +487,8 @@ class Program:
         self._place_forgetting()
         self.seconds = [0.0] * len(self.steps)  # of each step, if they are measured
         self.calls = self._timed() if self.profile else self._batched()
-        for cell in self.inputs:
-            self.slots.setdefault(cell.node, None)
+        for one in self.inputs:
+            self.slots.setdefault(one.node, None)
 
     def _is_there(self, node: Node) -> bool:
         """Whether all parts of a concatenation were computed in their places."""
@@ -890,7 +903,7 @@ class Program:
         """Run it on the arguments and the state as they are now."""
         slots, homes = self.slots, self.homes
         self._leaves = leaves
-        moved: list[tuple[Cell, Array, Array]] = []
+        moved: list[tuple[Input, Array, Array]] = []
         for cell in self.inputs:
             node = cell.node
             value = cell.place.get(leaves)

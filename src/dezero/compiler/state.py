@@ -117,8 +117,15 @@ class Place:
         return who if self.kind == "data" else f"{who}.{self.name}"
 
 
+class Input(NamedTuple):
+    """An input of a program: its Node, and where it is found at each call."""
+
+    node: Node
+    place: Place
+
+
 class Cell(NamedTuple):
-    """An input of the step: its Node, and where it is found."""
+    """An input of a step while it is traced: with what was found there then."""
 
     node: Node
     place: Place

@@ -122,10 +122,11 @@ def embed_id(x: Any, W: Any) -> Variable:
             f"embed_id: expected integers, got {ids.dtype}; write x.astype(np.int64)"
         )
     if ids.size:
+        shape = W.shape
         require(
-            (ids.min() >= 0) & (ids.max() < len(W)),
+            (ids.min() >= 0) & (ids.max() < shape[0]),
             lambda low, high: IndexError(
-                f"embed_id: expected ids from 0 to {len(W) - 1} for W {W.shape}, got "
+                f"embed_id: expected ids from 0 to {shape[0] - 1} for W {shape}, got "
                 f"from {low} to {high}"
             ),
             ids,

@@ -122,13 +122,13 @@ def _labels(operation: str, x: Variable, t: Any) -> Variable:
             f"{operation}: expected integer labels, got {t.dtype}; write "
             "t.astype(np.int64)"
         )
-    labels, classes = t.data, x.shape[1]
+    labels, shape, classes = t.data, x.shape, x.shape[1]
     # Seen as unsigned, a negative label is a large one: a single look finds both.
     unsigned = labels.dtype.str.replace("i", "u")
     require(
         labels.view(unsigned).max() < classes,
         lambda low, high: IndexError(
-            f"{operation}: expected labels from 0 to {classes - 1} for x {x.shape}, "
+            f"{operation}: expected labels from 0 to {classes - 1} for x {shape}, "
             f"got from {low} to {high}"
         ),
         labels,
