@@ -1277,7 +1277,7 @@ BUGS: dict[str, tuple[Callable[[], Made], tuple[Any, ...]]] = {
     "W: isfinite into a place with gaps": (_a_check_of_numbers_with_gaps, ()),
     "X: numbers are no arrays": _pure(_numbers_of_their_own, x46),
     "Y: zeros_like of what lies crosswise": _pure(_zeros_that_lie_crosswise, x46),
-    "Y: memory keeps its order when written": _pure(_memory_keeps_its_order, x46),
+    "W: memory keeps its order when written": _pure(_memory_keeps_its_order, x46),
     "Z: a row that a number chooses": _pure(_a_row_that_a_number_chooses, x46),
     "U: a step made by exec": (_made_by_exec, ()),
 }

@@ -280,10 +280,11 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         if not self.views:
             if x.shape != self.shape:
                 x = x._view("broadcast", shape=self.shape)
-            if x.views or trace.is_shared(x.node):
-                x = trace.emit("copy", [x], {"order": "K"})
-            self.storage.hold(x.node, x.value)
-            return
+            if x.node.order == self.storage.node.order:
+                if x.views or trace.is_shared(x.node):
+                    x = trace.emit("copy", [x], {"order": "K"})
+                self.storage.hold(x.node, x.value)
+                return
         attrs = {"views": self.views}
         inputs = [self.storage.node, x.node]
         node, y = trace.note("put", inputs, attrs, [self.storage.value, x.value])
