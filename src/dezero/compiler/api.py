@@ -214,7 +214,7 @@ class CompiledStep:
                 with (
                     variables_watched_by(recorder),
                     watched_by(recorder),
-                    recorder.creation.in_place(),
+                    recorder.creation.in_place(self._function),
                 ):
                     result = self._function(*call_args, **call_kwargs)
                 returned = recorder.result(result)

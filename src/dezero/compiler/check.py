@@ -189,7 +189,8 @@ def _full(node: Node) -> Follows:
     same = getattr(value, "dtype", None) == dtype
     if np.ndim(value) or not (same or _holds(dtype, value)):
         raise _Wrong(f"one number that {np.dtype(dtype)} can hold", value)
-    return (shape if isinstance(shape, tuple) else (shape,)), dtype
+    alone = isinstance(shape, (int, np.integer))
+    return ((shape,) if alone else tuple(shape)), dtype
 
 
 def _holds(dtype: Any, value: Any) -> bool:
@@ -363,7 +364,7 @@ def _scatter(node: Node) -> Follows:
     base, value, *indices = node.inputs
     _require_type(node, [value], base.dtype)
     place = _indexed(base.shape, node.attrs["index"], indices)
-    if place is not None:
+    if place is not None and 0 not in place:  # where nothing is written, all fits
         _require_fit(value.shape, place)
     return base.shape, base.dtype
 

@@ -136,10 +136,9 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
                 node.place,
             )  # fmt: skip
     if op == "reshape" and inputs[0].op == "reshape":
-        below = inputs[0].inputs[0]
-        if below.shape == node.shape:
-            return below
-        return node.with_inputs([below])
+        inputs = inputs[0].inputs
+        if inputs[0].shape == node.shape:
+            return inputs[0]
     if op == "reshape":
         x = inputs[0]
         if seen_strides(node, x.shape, strides_of(x)) is None:

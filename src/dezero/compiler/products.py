@@ -264,6 +264,7 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     share_common,
     join_sums,
+    remove_dead,
     batch_products,
     stack_puts,
     share_common,

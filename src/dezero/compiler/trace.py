@@ -9,6 +9,7 @@ along: they give every shape, and run whatever NumPy function a step may call.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import sysconfig
 import threading
@@ -228,7 +229,10 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
             alone = len(parts) == self.ndim and all(
                 isinstance(i, (int, np.integer)) for i in parts
             )
-            return y.copy() if alone else y  # an element is a number, not a view
+            if alone:  # an element is a number, not a view
+                y = y.copy()
+                y.storage.number = True
+            return y
         template, arrays = trace.holes(index)
         return trace.emit("gather", [self, *arrays], {"index": template})
 
@@ -258,7 +262,9 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
 
     def _view(self, op: str, **attrs: Any) -> Tracer:
         if self.storage.number:
-            return self.copy()._view(op, **attrs)
+            y = self.copy()
+            y.storage.number = False
+            return y._view(op, **attrs)
         return Tracer(self.trace, self.storage, (*self.views, (op, attrs)))
 
     def _write(self, value: Any) -> None:
@@ -306,6 +312,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
     def transpose(self, *axes: Any) -> Tracer:
         if len(axes) == 1 and (axes[0] is None or not isinstance(axes[0], int)):
             axes = tuple(axes[0]) if axes[0] is not None else ()
+        if self.storage.number:
+            return self
         order = tuple(int(i) % self.ndim for i in axes) or tuple(range(self.ndim))[::-1]
         return self._view("transpose", axes=order)
 
@@ -319,7 +327,8 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         return self.transpose(axes)
 
     def squeeze(self, axis: Any = None) -> Tracer:
-        return self.reshape(self.value.squeeze(axis).shape)
+        y = self.value.squeeze(axis)
+        return self if self.storage.number else self.reshape(y.shape)
 
     def ravel(self, order: str = "C") -> Tracer:
         x = self.T if order == "F" else self
@@ -353,10 +362,14 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
         dtype = np.dtype(dtype)
         if dtype == self.dtype:
             return self if kwargs.get("copy") is False else self.copy("K")
-        return self.trace.emit("cast", [self], {"dtype": dtype})
+        y = self.trace.emit("cast", [self], {"dtype": dtype})
+        y.storage.number = self.storage.number
+        return y
 
     def copy(self, order: str = "C") -> Tracer:
-        return self.trace.emit("copy", [self], {"order": order})
+        y = self.trace.emit("copy", [self], {"order": order})
+        y.storage.number = self.storage.number
+        return y
 
     def __copy__(self) -> Tracer:
         return self.copy("K")
@@ -804,7 +817,9 @@ class Trace:
     def matmul(self, x: Any, y: Any) -> Tracer:
         x, y = self.as_tracer(x), self.as_tracer(y)
         dtype = np.result_type(x.dtype, y.dtype)
-        return self.emit("matmul", [self.cast(x, dtype), self.cast(y, dtype)], {})
+        z = self.emit("matmul", [self.cast(x, dtype), self.cast(y, dtype)], {})
+        z.storage.number = not z.shape
+        return z
 
     def concatenate(self, xs: Sequence[Any], axis: int | None) -> Tracer:
         parts = [self.as_tracer(x) for x in xs]
@@ -1006,7 +1021,9 @@ class Trace:
         return self._np_flip(m, 1)
 
     def _np_copy(self, x: Any, order: str = "K", **_: Any) -> Any:
-        return self.as_tracer(x).copy(order)
+        y = self.as_tracer(x).copy(order)
+        y.storage.number = False
+        return y
 
     def _np_astype(self, x: Any, dtype: Any, **kw: Any) -> Any:
         return self.as_tracer(x).astype(dtype)
@@ -1029,7 +1046,12 @@ class Trace:
         x = self.as_tracer(x)
         shape = x.shape if shape is None else shape
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        return self.full(value, x.dtype if dtype is None else dtype, shape)
+        dtype = x.dtype if dtype is None else dtype
+        axes = memory_order(x.value)
+        if shape != x.shape or axes == tuple(range(x.ndim)):
+            return self.full(value, dtype, shape)
+        y = self.full(value, dtype, tuple(shape[i] for i in axes))  # it lies as x does
+        return y.transpose([axes.index(i) for i in range(x.ndim)]).copy("K")
 
     def _np_zeros_like(
         self, x: Any, dtype: Any = None, order: Any = "K", subok: Any = True,
@@ -1188,7 +1210,10 @@ class Creation:
                 y = y.reshape(1)
             if name == "ascontiguousarray" and not y.flags.c_contiguous:
                 return y.copy("C")
-            return y.copy("K") if name == "array" and y is x else y
+            if y.storage.number or (name == "array" and y is x):
+                y = y.copy("K")
+                y.storage.number = False
+            return y
 
         return convert
 
@@ -1228,15 +1253,16 @@ class Creation:
         return shuffled
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self, function: Any = None) -> Iterator[None]:
         """Have the programs' names for NumPy's functions lead here inside the block."""
         replacements = self.replacements
         draws = {getattr(np.random, n): one for n, one in self._draws.items()}
         changed: list[tuple[dict[str, Any], str, Any]] = []
-        for module in list(sys.modules.values()):
-            if not _is_program(module):
-                continue
-            names = vars(module)
+        spaces = [vars(m) for m in list(sys.modules.values()) if _is_program(m)]
+        own = getattr(inspect.unwrap(function), "__globals__", None)
+        if own is not None and not _is_of_module(own):
+            spaces.append(own)  # of exec, or of a doctest
+        for names in spaces:
             for name, value in list(names.items()):
                 ours = replacements.get(id(value))
                 if ours is None and type(value) is _BUILTIN and value in draws:
@@ -1259,11 +1285,19 @@ _LIBRARIES = tuple(
 )
 
 
+def _is_of_module(names: dict[str, Any]) -> bool:
+    """Whether names are those of a module: they were looked at, or left alone."""
+    module = sys.modules.get(str(names.get("__name__")))
+    return module is not None and vars(module) is names
+
+
 def _is_program(module: Any) -> bool:
     """Whether a module is a program's, or of this package: not of a library."""
     file = getattr(module, "__file__", None)
+    if getattr(module, "__name__", "") == "__main__":
+        return True
     if file is None:
-        return getattr(module, "__name__", "") == "__main__"
+        return False
     if file.startswith(PACKAGE):
         return not file.startswith(COMPILER)
     return file.endswith(".py") and not file.startswith(_LIBRARIES)
