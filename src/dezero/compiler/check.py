@@ -22,6 +22,7 @@ from dezero.compiler.ir import (
     Shape,
     apply_views,
     fill_in,
+    index_parts,
     line_of,
     mapped,
     seen_strides,
@@ -383,17 +384,13 @@ def _indexed(shape: Shape, template: Any, indices: Sequence[Node]) -> Shape | No
     for x in indices:
         if x.dtype.kind not in "iub":
             raise _Wrong("an index of integers", f"{x.dtype} ({x!r})")
-    index = fill_in(template, indices)
-    parts: list[Any] = list(index) if isinstance(index, tuple) else [index]
+    parts = index_parts(fill_in(template, indices), len(shape))
     if any(isinstance(part, Node) and part.dtype == bool for part in parts):
         return None
     if any(isinstance(part, (list, bool, np.bool)) for part in parts):
         return None
-    taken = sum(part is not None and part is not Ellipsis for part in parts)
-    if taken > len(shape):
+    if sum(part is not None for part in parts) > len(shape):
         raise _Wrong(f"an index of at most {len(shape)} parts", template)
-    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    parts[at : at + 1] = [slice(None)] * (len(shape) - taken)
     kept: list[int] = []  # lengths of the axes that are sliced
     chosen: list[Shape] = []  # shapes of what chooses
     places: list[int] = []

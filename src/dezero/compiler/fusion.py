@@ -300,9 +300,7 @@ class Fusion:
         shape = group.shape
         reduced = [i for i in axes if shape[i] != 1]
         kept = [i for i in range(len(shape)) if i not in axes and shape[i] != 1]
-        if not reduced:
-            return None
-        if not kept:
+        if not reduced or not kept:
             return None
         if kept[-1] < min(reduced):
             kind, columns = "row", len(shape) - kept[-1] - 1

@@ -60,6 +60,11 @@ class Node:
         return OPERATIONS[self.op].kind
 
     @property
+    def plain(self) -> bool:
+        """Whether its axes lie in memory in their own order."""
+        return self.order == tuple(range(len(self.shape)))
+
+    @property
     def size(self) -> int:
         """The number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
@@ -291,21 +296,25 @@ def seen_strides(
         return (0,) * lead + tuple(s if n == m else 0 for n, s, m in old)
     if view.op == "reshape":
         return _reshaped_strides(shape, strides, view.shape)
-    index = view.attrs["index"]
-    parts = list(index) if isinstance(index, tuple) else [index]
-    if Ellipsis in parts:
-        at = parts.index(Ellipsis)
-        missing = len(shape) - sum(p is not None and p is not Ellipsis for p in parts)
-        parts[at : at + 1] = [slice(None)] * missing
     seen, axis = [], 0
-    for part in parts:
+    for part in index_parts(view.attrs["index"], len(shape)):
         if part is None:
             seen.append(0)
             continue
         if isinstance(part, slice):
             seen.append(strides[axis] * part.indices(shape[axis])[2])
         axis += 1
-    return (*seen, *strides[axis:])
+    return tuple(seen)
+
+
+def index_parts(index: Any, axes: int) -> list[Any]:
+    """The parts of an index of an array of so many axes: one for each of them, and a
+    ``None`` for each new one. More parts than axes are left to whoever asked."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    taken = sum(part is not None and part is not Ellipsis for part in parts)
+    parts[at : at + 1] = [slice(None)] * (axes - taken)
+    return parts
 
 
 def _reshaped_strides(
@@ -348,7 +357,7 @@ def type_text(node: Node) -> str:
     size = "" if kind == "bool" else str(node.dtype.itemsize * 8)
     base = f"{kind}{size}" if kind else str(node.dtype)
     text = f"{base}[{','.join(map(str, node.shape))}]"
-    if node.order != tuple(range(len(node.shape))):
+    if not node.plain:
         text += "{" + ",".join(map(str, node.order)) + "}"
     return text
 

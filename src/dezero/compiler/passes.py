@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from dezero.compiler.ir import Graph, Hole, Node, run, seen_strides, strides_of
+from dezero.compiler.ir import (
+    Graph,
+    Hole,
+    Node,
+    index_parts,
+    run,
+    seen_strides,
+    strides_of,
+)
 
 Pass = Callable[[Graph], Graph]
 SMALL = 64  # elements: so small a constant is computed now
@@ -48,6 +56,11 @@ def same(node: Node, inputs: Sequence[Node]) -> Node:
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
         return node
     return node.with_inputs(inputs)
+
+
+def in_c_order(x: Node) -> Node:
+    """A copy of ``x`` whose axes lie in memory in their own order."""
+    return Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)
 
 
 def reshaped(x: Node, shape: tuple[int, ...]) -> Node:
@@ -142,9 +155,7 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
     if op == "reshape":
         x = inputs[0]
         if seen_strides(node, x.shape, strides_of(x)) is None:
-            inputs = [
-                Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)
-            ]
+            inputs = [in_c_order(x)]
     if op == "reduce" and inputs[0].size == node.size and inputs[0].dtype == node.dtype:
         return reshaped(inputs[0], node.shape)  # of one element each
     if ufunc is np.positive:
@@ -159,14 +170,7 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
             ):
                 return x
     if op == "map" and ufunc is np.power and _is_full(inputs[1], -0.5):
-        root = Node(
-            "map", inputs[:1], {"ufunc": np.sqrt}, node.shape, node.dtype, node.order,
-            node.place,
-        )  # fmt: skip
-        return Node(
-            "map", [root], {"ufunc": np.reciprocal}, node.shape, node.dtype, node.order,
-            node.place,
-        )  # fmt: skip
+        return _elementwise(np.reciprocal, node, _elementwise(np.sqrt, node, inputs[0]))
     if op == "map" and ufunc is np.add:
         joined = _joined_puts(node, inputs)
         if joined is not None:
@@ -184,6 +188,12 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
     if op in ("reshape", "broadcast", "slice", "transpose") and inputs[0].op == "full":
         return _full(node, inputs[0].attrs["value"])
     return same(node, inputs)
+
+
+def _elementwise(ufunc: np.ufunc, node: Node, x: Node) -> Node:
+    """``ufunc(x)`` in place of an elementwise operation."""
+    attrs = {"ufunc": ufunc}
+    return Node("map", [x], attrs, node.shape, node.dtype, node.order, node.place)
 
 
 def _full(node: Node, value: Any) -> Node:
@@ -222,22 +232,16 @@ def _region(node: Node) -> list[range] | None:
     views = node.attrs["views"]
     if len(views) != 1 or views[0][0] != "slice":
         return None
-    index = views[0][1]["index"]
-    index = index if isinstance(index, tuple) else (index,)
-    if any(part is None for part in index):
+    parts = index_parts(views[0][1]["index"], len(node.shape))
+    if any(part is None for part in parts):
         return None
-    if Ellipsis in index:
-        at = index.index(Ellipsis)
-        missing = len(node.shape) - len(index) + 1
-        index = (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
-    region = [range(n) for n in node.shape]
-    for i, part in enumerate(index):
-        length = node.shape[i]
+    region = []
+    for part, n in zip(parts, node.shape, strict=True):
         if isinstance(part, slice):
-            region[i] = range(length)[part]
+            region.append(range(n)[part])
         else:
-            place = range(length)[part]
-            region[i] = range(place, place + 1)
+            place = range(n)[part]
+            region.append(range(place, place + 1))
     return region
 
 

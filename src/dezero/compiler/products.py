@@ -10,6 +10,7 @@ import numpy as np
 from dezero.compiler.ir import Graph, Node
 from dezero.compiler.passes import (
     Pass,
+    in_c_order,
     pick_by_comparing,
     rebuilt,
     remove_dead,
@@ -43,9 +44,9 @@ def flatten_products(graph: Graph) -> Graph:
 
 def _is_dense(x: Node) -> bool:
     """Whether its memory is in the order of its axes, without gaps."""
-    if x.order != tuple(range(len(x.shape))):
+    if not x.plain:
         return False
-    while x.op in ("reshape",):
+    while x.op == "reshape":
         x = x.inputs[0]
     return x.kind != "view" and x.op != "input"
 
@@ -66,32 +67,31 @@ def join_sums(graph: Graph) -> Graph:
     B below each other: the gradient of a weight that a sequence uses at every step."""
     users = graph.users()
     outputs = set(graph.outputs)
+    taken: set[Node] = set()  # additions that are part of a tree already looked at
 
-    def summands(node: Node, top: bool = True) -> list[Node]:
-        """The products that a tree of additions adds up, and all else that it does."""
-        found, waiting = [], [(node, top)]
+    def is_sum(node: Node) -> bool:
+        return node.op == "map" and node.attrs["ufunc"] is np.add
+
+    def summands(top: Node) -> list[Node]:
+        """What a tree of additions adds up; those of the tree are taken."""
+        found, waiting = [], [top]
         while waiting:
-            node, top = waiting.pop()
-            alone = top or (len(users[node]) == 1 and node not in outputs)
-            if node.attrs.get("ufunc") is np.add and node.op == "map" and alone:
+            node = waiting.pop()
+            inner = len(users[node]) == 1 and node not in outputs
+            if is_sum(node) and (inner or node is top):
                 x, y = node.inputs
                 if x.shape == y.shape == node.shape:
-                    waiting += [(y, False), (x, False)]
+                    taken.add(node)
+                    waiting += [y, x]
                     continue
             found.append(node)
         return found
 
-    taken: set[Node] = set()  # additions that are part of a tree already looked at
-
-    def better(node: Node, inputs: Sequence[Node]) -> Node:
-        return same(node, inputs)
-
     joined: dict[Node, tuple[list[Node], list[Node]]] = {}
     for node in reversed(graph.nodes):
-        if node in taken or node.op != "map" or node.attrs["ufunc"] is not np.add:
+        if node in taken or not is_sum(node):
             continue
         parts = summands(node)
-        _mark(node, users, outputs, taken)
         products = [
             p
             for p in parts
@@ -106,7 +106,7 @@ def join_sums(graph: Graph) -> Graph:
     stands_for: dict[Node, Node] = {}
 
     def replaced(node: Node, inputs: Sequence[Node]) -> Node:
-        found = better(node, inputs)
+        found = same(node, inputs)
         if node in joined:
             products, rest = joined[node]
             first = stands_for[products[0]]
@@ -129,19 +129,6 @@ def join_sums(graph: Graph) -> Graph:
         return found
 
     return rebuilt(graph, replaced) if joined else graph
-
-
-def _mark(
-    node: Node, users: dict[Node, list[Node]], outputs: set[Node], taken: set[Node]
-) -> None:
-    """Remember the additions below one that belong to the same sum."""
-    waiting = [node]
-    while waiting:
-        for x in waiting.pop().inputs:
-            inner = x.op == "map" and x.attrs["ufunc"] is np.add
-            if inner and len(users[x]) == 1 and x not in outputs:
-                taken.add(x)
-                waiting.append(x)
 
 
 def batch_products(graph: Graph) -> Graph:
@@ -252,7 +239,7 @@ def _copied(x: Node) -> Node:
         below = below.inputs[0]
     if below.kind not in ("source", "view"):
         return x
-    return Node("copy", [x], {"order": "C"}, x.shape, x.dtype, None, x.place)
+    return in_c_order(x)
 
 
 PASSES: tuple[Pass, ...] = (

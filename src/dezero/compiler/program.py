@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from dezero.compiler.errors import CompileError, NonFiniteError
 from dezero.compiler.fusion import Fusion, Group, base
 from dezero.compiler.ir import (
     Array,
+    Attributes,
     Graph,
     Hole,
     Node,
@@ -51,9 +53,6 @@ FRESH_BYTES = 1 << 14
 PARALLEL_BYTES = 256 * 1024
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
 
-# NumPy 2.4 writes these wrongly where the results are not neighbours.
-_NO_GAPS = {"isfinite", "isinf", "isnan", "signbit"}
-
 # Operations whose results are not computed into a place that is given to them.
 _ELSEWHERE = {
     "call", "item", "random", "put", "scatter", "scatter_add", "require",
@@ -75,6 +74,10 @@ class Step(NamedTuple):
     call: Callable[[], Any] | None = None  # of NumPy; None: an entry of the table
     entry: int = -1  # its number there
     kernel: Kernel | None = None  # None: a product, or a call of NumPy
+
+
+Views = list[tuple[str, Attributes]]
+Patch = tuple[Array, int, Views]  # arguments, the slot among them, what is seen there
 
 
 class Span(NamedTuple):
@@ -99,6 +102,13 @@ def dense(node: Node, buffer: Any = None, offset: int = 0) -> Array:
     return x.transpose(back)
 
 
+def densely(x: Array, node: Node) -> Array:
+    """A copy of an array, laid in memory as ``dense`` lays it."""
+    copy = dense(node)
+    np.copyto(copy, x)
+    return copy
+
+
 def _address(x: Array) -> int:
     address: int = x.__array_interface__["data"][0]
     return address
@@ -108,8 +118,7 @@ def is_dense(x: Array, node: Node) -> bool:
     """Whether an array lies in memory as ``dense`` would lay it."""
     if not x.flags.aligned or x.dtype != node.dtype:
         return False
-    plain = node.order == tuple(range(len(node.shape)))
-    return x.flags.c_contiguous if plain else x.strides == dense(node).strides
+    return x.flags.c_contiguous if node.plain else x.strides == dense(node).strides
 
 
 class Program:
@@ -182,7 +191,6 @@ class Program:
     def _plan(self, cells: Sequence[Cell]) -> None:
         self.homes: dict[Node, Array] = {}
         self.why_numpy: dict[Node, str] = {}
-        self.fresh: list[Node] = []  # that leave the step in arrays of their own
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self._find_homes()
         self.wanted = self._materialized()
@@ -209,7 +217,7 @@ class Program:
         """Which state can be written where it is, as soon as nobody needs the old."""
         self.in_place: dict[Node, Node] = {}  # new state: old state
         self.state: dict[Node, list[Place]] = {}  # old state: where it is kept
-        cells = {cell.node: cell for cell in self.inputs}
+        given = {cell.node for cell in self.inputs}
         readers: dict[Node, list[Group]] = {}
         fusion = self.fusion
         for group in fusion.groups:
@@ -233,7 +241,7 @@ class Program:
             self.state.setdefault(old, []).append(effect.place)
             writer = fusion.group_of.get(new)
             if (
-                old not in cells
+                old not in given
                 or new in self.in_place
                 or old in self.in_place.values()
                 or old in outputs
@@ -277,9 +285,9 @@ class Program:
                 for node in group.levels:
                     self.why_numpy[node] = "its operands lie crosswise in memory"
                 groups.append((group, None))
-                self.fresh = [node for node in self.fresh if node not in group.levels]
                 self.wanted.update(group.levels)
                 for node in group.levels:
+                    self.fresh.pop(node, None)
                     self.wanted.update(base(x) for x in node.inputs)
                 continue
             groups.append((group, kernel))
@@ -315,29 +323,25 @@ class Program:
         kept = {
             leaf.node for e in self.effects if e.before for leaf in leaves_of(e.value)
         }
-        self.fresh = [
-            node
-            for node in dict.fromkeys(leaving)
+        self.fresh: dict[Node, None] = {  # an ordered set
+            node: None
+            for node, times in Counter(leaving).items()
             if node.nbytes >= FRESH_BYTES
-            and leaving.count(node) == 1
+            and times == 1
             and node not in kept
             and node in self.fusion.group_of
             and (node.op == "matmul" or not self.fusion.group_of[node].closed)
-        ]
+        }
 
     def _find_containers(self) -> None:
         """Results that can be computed right where a concatenation would put them."""
-        self.inside: dict[Node, tuple[Node, list[tuple[str, Any]]]] = {}
+        self.inside: dict[Node, tuple[Node, Views]] = {}
         self.there: set[tuple[Node, int]] = set()  # parts that need no copy
         users = self.graph.users()
         for node in self.graph.nodes:
-            if node.op != "concatenate" or node.order != tuple(range(len(node.shape))):
+            if node.op != "concatenate" or not node.plain:
                 continue
-            axis, start = node.attrs["axis"], 0
-            for number, part in enumerate(node.inputs):
-                rows = slice(start, start + part.shape[axis])
-                start = rows.stop
-                index = (*(slice(None),) * axis, rows, ...)
+            for number, (part, index) in enumerate(_parts(node)):
                 if self._place_inside(node, part, index, users):
                     self.there.add((node, number))
 
@@ -353,10 +357,10 @@ class Program:
             or inner in self.fresh
             or inner in self.inside
             or inner.dtype != whole.dtype
-            or inner.order != tuple(range(len(inner.shape)))
+            or not inner.plain
         ):
             return False
-        views: list[tuple[str, Any]] = [("slice", {"index": index})]
+        views: Views = [("slice", {"index": index})]
         lead = math.prod(whole.shape[: whole.attrs["axis"]])
         if part is not inner:
             if lead != 1 or inner.size != part.size:
@@ -385,20 +389,17 @@ class Program:
 
     def _assign_memory(self, groups: list[tuple[Group, Kernel | None]]) -> None:
         """A place for every result: its home, or a span of the arena."""
-        spans: dict[Node, list[int]] = {}
+        spans: dict[Node, Span] = {}
         self.alias: dict[Node, Node] = {}
+        first: dict[Node, int] = {}
         last_use: dict[Node, int] = {}
         for i, (group, _) in enumerate(groups):
             for node in group.levels:
+                first[node] = i
                 for x in node.inputs:
                     last_use[base(x)] = i
-        end = len(groups)
         for node in self.graph.outputs:
-            last_use[base(node)] = end
-        first: dict[Node, int] = {}
-        for i, (group, _) in enumerate(groups):
-            for node in group.levels:
-                first[node] = i
+            last_use[base(node)] = len(groups)
         for node, (whole, _) in self.inside.items():
             while True:  # a container may lie in another
                 first[whole] = min(first[whole], first[node])
@@ -407,7 +408,6 @@ class Program:
                     break
                 whole = self.inside[whole][0]
         self.slots: dict[Node, Any] = {}  # of what comes anew at each call
-        statics: list[Node] = []
         for i, (group, _) in enumerate(groups):
             for node in group.levels:
                 if node not in self.wanted and not group.closed:
@@ -416,7 +416,7 @@ class Program:
                     continue
                 if node in self.in_place or node in self.inside or node in self.fresh:
                     continue
-                target = node
+                last = max(i, last_use.get(node, i))
                 if node.op in ("put", "scatter", "scatter_add"):
                     below = base(node.inputs[0])
                     root = self._root(below)
@@ -424,23 +424,19 @@ class Program:
                         node.inputs[0] is below
                         and last_use.get(below) == i
                         and root in spans
-                        and spans[root][1] <= i
+                        and spans[root].last <= i
                         and below.order == node.order
                     ):
                         self.alias[node] = root
-                        spans[root][1] = max(i, last_use.get(node, i))
+                        spans[root] = spans[root]._replace(last=last)
                         continue
-                begin = first[node]
-                spans[target] = [begin, max(i, last_use.get(node, i))]
-                statics.append(node)
-        offsets, total = _packed(
-            {n: Span(spans[n][0], spans[n][1], n.nbytes) for n in statics}
-        )
+                spans[node] = Span(first[node], last, node.nbytes)
+        offsets, total = _packed(spans)
         self.arena = np.empty(total + ALIGN, np.uint8)
         start = -self.arena.ctypes.data % ALIGN
         self.arrays: dict[Node, Array] = {}
-        for node in statics:
-            self.arrays[node] = dense(node, self.arena.data, start + offsets[node])
+        for node, offset in offsets.items():
+            self.arrays[node] = dense(node, self.arena.data, start + offset)
         for node in self.inside:
             self._array_inside(node)
         for node, root in self.alias.items():
@@ -460,7 +456,7 @@ class Program:
     def _bind(
         self, groups: list[tuple[Group, Kernel | None]], cells: Sequence[Cell]
     ) -> None:
-        self.patches: dict[Node, list[tuple[Array, int, Node]]] = {}
+        self.patches: dict[Node, list[Patch]] = {}
         for cell in cells:
             if cell.node in self.state:
                 self._settle(cell)
@@ -501,8 +497,7 @@ class Program:
         if _homes.get(id(cell.array)) is cell.array and is_dense(cell.array, cell.node):
             home = cell.array  # another program of this step made it
         else:
-            home = dense(cell.node)
-            np.copyto(home, cell.array)
+            home = densely(cell.array, cell.node)
             _homes[id(home)] = home
         self.homes[cell.node] = home
         self.arrays[cell.node] = home
@@ -518,17 +513,21 @@ class Program:
             return None
         args = np.array(found.args, np.int64)
         for slot, x in zip((blas.A, blas.B, blas.C), operands, strict=True):
-            array, dynamic = self._static(x)
-            if dynamic is not None:
-                self.patches.setdefault(dynamic, []).append((args, slot, x))
-            else:
-                assert array is not None
-                self._keep.append(array)
-                args[slot] = _address(array)
+            self._point(args, slot, x)
         self.args.append(args)
         threads = self.native.pool.threads if found.parallel else 1
         run = self.native.address(found.run)
         return [run, 0, args.ctypes.data, found.parts, threads]
+
+    def _point(self, args: Array, slot: int, x: Node) -> None:
+        """Have a slot of the arguments hold the address of a result at every call."""
+        array, dynamic = self._static(x)
+        if dynamic is not None:
+            self.patches.setdefault(dynamic, []).append((args, slot, _views(x)))
+        else:
+            assert array is not None
+            self._keep.append(array)
+            args[slot] = _address(array)
 
     def _entry(self, group: Group, kernel: Kernel) -> list[int]:
         """A kernel with its arguments: an entry of the table of calls."""
@@ -543,15 +542,8 @@ class Program:
             for d, stride in enumerate(port.strides[:-1]):
                 values[f"p{i}.{d}"] = stride
             values[f"p{i}.c"] = port.strides[-1]
-            array, dynamic = self._static(port.view)
-            if dynamic is not None:
-                if f"p{i}" in kernel.slots:
-                    patch = args, kernel.slots[f"p{i}"], port.view
-                    self.patches.setdefault(dynamic, []).append(patch)
-            else:
-                assert array is not None
-                self._keep.append(array)
-                values[f"p{i}"] = _address(array)
+            if f"p{i}" in kernel.slots:
+                self._point(args, kernel.slots[f"p{i}"], port.view)
         wide = max([8, *(n.dtype.itemsize for n in group.levels)])
         row = -(-layout.columns // LANES) * LANES * wide + ALIGN
         for name, rows in (
@@ -568,7 +560,8 @@ class Program:
             values[f"{name}.share"] = size
             values[f"{name}.row"] = row
         for name, slot in kernel.slots.items():
-            args[slot] = values.get(name, 0)
+            if name in values:
+                args[slot] = values[name]
         self.args.append(args)
         rows = layout.columns if kernel.flat else layout.rows
         finish = native.address(f"{kernel.name}.finish") if kernel.finishes else 0
@@ -630,9 +623,7 @@ class Program:
             number, (parts,) = attrs["number"], readers
 
             def pick() -> None:
-                slots[node] = self._fresh(parts()[number], node)
-                for patch in self.patches.get(node, ()):
-                    self._patch(patch)
+                self._deliver(node, self._fresh(parts()[number], node))
 
             return pick
         if node.op in ("call", "random"):
@@ -642,9 +633,7 @@ class Program:
                 operands = [r() for r in readers]
                 args, kwargs = fill_in(attrs["arguments"], operands)
                 result = function(*args, **kwargs)
-                slots[node] = self._fresh(result, node, operands)
-                for patch in self.patches.get(node, ()):
-                    self._patch(patch)
+                self._deliver(node, self._fresh(result, node, operands))
 
             return call
         arrays = [array for array, _ in inputs]
@@ -695,13 +684,13 @@ class Program:
         self, node: Node, readers: Sequence[Callable[[], Array]], out: Array
     ) -> Callable[[], Any]:
         """Copies of the parts that are not there already."""
-        copies, axis, start = [], node.attrs["axis"], 0
-        for number, (part, reader) in enumerate(zip(node.inputs, readers, strict=True)):
-            rows = slice(start, start + part.shape[axis])
-            start = rows.stop
-            if (node, number) not in self.there:
-                place = out[(*(slice(None),) * axis, rows)]
-                copies.append((place, reader))
+        copies = [
+            (out[index], reader)
+            for number, ((_, index), reader) in enumerate(
+                zip(_parts(node), readers, strict=True)
+            )
+            if (node, number) not in self.there
+        ]
 
         def copy() -> None:
             for place, reader in copies:
@@ -746,7 +735,6 @@ class Program:
     def _adds_rows(self, node: Node) -> bool:
         """Whether whole rows are added where one array of indices says: embeddings."""
         x, value, *indices = node.inputs
-        plain = tuple(range(len(x.shape)))
         return (
             self.native is not None
             and x.dtype.str[1:] in self.native.add_rows
@@ -754,7 +742,7 @@ class Program:
             and indices[0].dtype == np.int64
             and bool(x.shape)
             and value.shape == indices[0].shape + x.shape[1:]
-            and node.order == plain
+            and node.plain
             and self._is_plain(value)
             and self._is_plain(indices[0])
         )
@@ -766,9 +754,7 @@ class Program:
             assert array is not None
             return array.flags.c_contiguous
         views = {op for op, _ in _views(node)}
-        return views <= {"reshape"} and dynamic.order == tuple(
-            range(len(dynamic.shape))
-        )
+        return views <= {"reshape"} and dynamic.plain
 
     def _add_rows_call(
         self,
@@ -807,19 +793,13 @@ class Program:
                 f"{result.shape}",
                 place=node.place,
             )
-        if not is_dense(result, node):
-            copy = dense(node)
-            np.copyto(copy, result)
-            return copy
-        return result
+        return result if is_dense(result, node) else densely(result, node)
 
-    def _patch(self, patch: tuple[Array, int, Node]) -> None:
-        args, slot, view = patch
-        root = base(view)
-        array = self.slots[root]
-        if view is not root:
-            array = apply_views(array, _views(view))
-        args[slot] = _address(array)
+    def _deliver(self, node: Node, array: Any) -> None:
+        """Put what comes anew where all that read it will look."""
+        self.slots[node] = array
+        for args, slot, views in self.patches.get(node, ()):
+            args[slot] = _address(apply_views(array, views))
 
     def _checks(self) -> None:
         """A look at the loss as soon as it is known, before any state is written."""
@@ -839,18 +819,19 @@ class Program:
     def _place_forgetting(self) -> None:
         """After the last check, if no new gradient is needed before."""
         returned = {leaf.node for leaf in leaves_of(self.returned)}
-        self.returned_fresh = [node for node in self.fresh if node in returned]
-        leaving = set(self.fresh) - returned
+        late = {node for node in self.fresh if node not in returned}
         checks = [
             i
             for i, step in enumerate(self.steps)
             if not step.nodes or step.nodes[0].op == "require"
         ]
         at = max(checks, default=-1) + 1
-        early = any(leaving & set(step.nodes) for step in self.steps[:at])
-        self.renews = -1 if early else at
-        if not early:
+        if any(node in late for step in self.steps[:at] for node in step.nodes):
+            late.clear()
+        else:
             self.steps.insert(at, Step([], self._forget))
+        self.renewed_first = [node for node in self.fresh if node not in late]
+        self.renewed_late = [node for node in self.fresh if node in late]
 
     def _timed(self) -> list[Callable[[], Any]]:
         """The list of calls, each of which measures itself."""
@@ -922,18 +903,14 @@ class Program:
                 continue
             if slots[node] is value:
                 continue
-            if not is_dense(value, node):
-                copy = dense(node)
-                np.copyto(copy, value)
-                value = copy
-            slots[node] = value
-            for patch in self.patches.get(node, ()):
-                self._patch(patch)
+            self._deliver(
+                node, value if is_dense(value, node) else densely(value, node)
+            )
         for cell, home, value in moved:  # state that was replaced from outside
             np.copyto(home, value)
             for place in self.state[cell.node]:
                 place.set(leaves, home)
-        self._renew(self.fresh if self.renews < 0 else self.returned_fresh)
+        self._renew(self.renewed_first)
         with np.errstate(all="ignore"), blas_on_one_core():
             for call in self.calls:
                 call()
@@ -942,9 +919,7 @@ class Program:
     def _renew(self, nodes: Sequence[Node]) -> None:
         """New arrays for results that leave the step."""
         for node in nodes:
-            self.slots[node] = dense(node)
-            for patch in self.patches.get(node, ()):
-                self._patch(patch)
+            self._deliver(node, dense(node))
 
     def _forget(self) -> None:
         """Let go of the gradients of the last call, and make place for new ones.
@@ -953,14 +928,14 @@ class Program:
         """
         for place in self.forgotten:
             place.set(self._leaves, None)
-        self._renew([node for node in self.fresh if node not in self.returned_fresh])
+        self._renew(self.renewed_late)
 
     def _value(self, node: Node) -> Array:
         array, dynamic = self._static(node)
         if dynamic is None:
             assert array is not None
             return array
-        return apply_views(self.slots[dynamic], _views(node))
+        return _seen(self.slots[dynamic], node)
 
     def _hand_out(self, leaves: list[Any]) -> Any:
         """Copy what leaves the program before any state is written over."""
@@ -1066,12 +1041,12 @@ def _own(x: Array, operands: Sequence[Any]) -> Array:
 class _Probes(dict):  # type: ignore[type-arg]
     """Arrays as kernels will find them, made when asked for, in memory nobody uses."""
 
-    def __init__(self, inside: dict[Node, tuple[Node, list[tuple[str, Any]]]]) -> None:
+    def __init__(self, inside: dict[Node, tuple[Node, Views]]) -> None:
         self._inside = inside
 
     def __missing__(self, node: Node) -> Array:
         if node.kind == "view" and node.inputs:
-            found = apply_views(self[base(node)], _views(node))
+            found = _seen(self[base(node)], node)
         elif node in self._inside:
             whole, views = self._inside[node]
             found = apply_views(self[whole], views)
@@ -1081,7 +1056,16 @@ class _Probes(dict):  # type: ignore[type-arg]
         return found
 
 
-def _views(node: Node) -> list[tuple[str, Any]]:
+def _parts(node: Node) -> Iterator[tuple[Node, tuple[Any, ...]]]:
+    """The parts of a concatenation, each with the index of its place there."""
+    axis, start = node.attrs["axis"], 0
+    for part in node.inputs:
+        stop = start + part.shape[axis]
+        yield part, (*(slice(None),) * axis, slice(start, stop), ...)
+        start = stop
+
+
+def _views(node: Node) -> Views:
     """The views that lead from the memory behind a Node to it."""
     views = []
     while node.kind == "view" and node.inputs:

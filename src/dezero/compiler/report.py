@@ -26,10 +26,9 @@ def explained(program: Program) -> str:
     Where the time of its steps was measured, each has its share.
     """
     graph, names = program.graph, _names(program)
-    kernels = [step for step in program.steps if step.call is None]
+    kernels = [step for step in program.steps if step.kernel is not None]
     numpy_steps = [step for step in program.steps if step.call is not None]
     products = sum(n.op == "matmul" for s in program.steps for n in s.nodes)
-    kernels = [step for step in kernels if step.kernel is not None]
     others = sum(bool(s.nodes) and s.nodes[0].op != "matmul" for s in numpy_steps)
     lines = [
         f"{len(program.traced.nodes)} operations traced, {len(graph.nodes)} after the "
