@@ -30,6 +30,7 @@ FLOORS = {
     "dezero.operators": 2,
     "dezero.autodiff": 2,
     "dezero.gradcheck": 2,
+    "dezero.init": 2,
     "dezero.layers": 3,
     "dezero.optimizers": 3,
     "dezero.data": 3,
@@ -58,7 +59,10 @@ BOOK = {
 }
 # The tower beside the house: it knows arrays; its door alone knows the engine.
 TOWER, TOWER_DOOR = "dezero.compiler", "dezero.compiler.api"
-OPTIONAL = {"cupy", "matplotlib", "PIL", "IPython", "llvmlite", "mpi4py", "onnx"}
+OPTIONAL = {
+    *("cupy", "matplotlib", "PIL", "IPython", "llvmlite", "mpi4py", "onnx"),
+    *("safetensors", "tokenizers", "tensorboardX", "tomli", "tomllib"),
+}
 # What may be imported within functions because `import dezero` would be slow with it:
 # of the standard library, and by the doors of rooms that few programs enter.
 SLOW = {"difflib", "gzip", "hashlib", "http", "tarfile", "urllib", "zipfile"}

@@ -13,7 +13,7 @@ import hashlib
 import importlib
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +306,3 @@ def write_cached(key: str, code: bytes) -> None:
             file.write(_MAGIC + hashlib.sha256(code).digest() + code)
     except OSError:
         return
-
-
-Compile = Callable[[Iterable[Kernel]], int]

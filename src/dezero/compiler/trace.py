@@ -39,7 +39,6 @@ PACKAGE = str(Path(__file__).resolve().parent.parent)
 COMPILER = str(Path(__file__).resolve().parent)
 LIBRARY = str(Path(np.__file__).resolve().parent)
 
-
 LARGE_BYTES = 1 << 24  # of an array that is not looked at in full
 
 
@@ -535,7 +534,6 @@ class Trace:
 
     Attributes:
         graph: What was noted so far.
-        cells: The arrays and numbers that it found, each with its input Node.
     """
 
     def __init__(self) -> None:
