@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,26 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     return np.where(x > 0, x, slope * x)
+
+
+def gelu(x: np.ndarray, approximate: str = "none") -> np.ndarray:
+    if approximate == "tanh":
+        return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    erf = np.array([math.erf(v) for v in np.ravel(x / np.sqrt(2))]).reshape(x.shape)
+    return x * (1 + erf) / 2
+
+
+def elu(x: np.ndarray, alpha: float) -> np.ndarray:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def prelu(x: np.ndarray, W: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, W[:, None] * x)
+
+
+def glu(x: np.ndarray, axis: int) -> np.ndarray:
+    a, b = np.split(x, 2, axis)
+    return a * sigmoid(b)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:

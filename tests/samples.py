@@ -113,6 +113,13 @@ def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
 
 
 @st.composite
+def halving(draw: st.DrawFn) -> Sample:
+    """An array, and an axis of even length."""
+    (x,), kwargs = draw(along())
+    return [np.concatenate([x, x[::-1]], kwargs["axis"])], kwargs
+
+
+@st.composite
 def inserting(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
     axis = draw(st.integers(-len(shape) - 1, len(shape)))
