@@ -18,6 +18,7 @@ from samples import (
     classifying,
     convolving,
     distinct,
+    grouping,
     halving,
     images,
     inserting,
@@ -78,6 +79,10 @@ def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
     xp = get_array_module(gamma)
     mean, var = xp.full(gamma.shape, 0.5, x.dtype), xp.full(gamma.shape, 2.0, x.dtype)
     return F.batch_norm(x, gamma, beta, mean, var, **kwargs)
+
+
+def group_norm(x: Any, *args: Any, groups: int, **kwargs: Any) -> Variable:
+    return F.group_norm(x, groups, *args, **kwargs)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -269,6 +274,13 @@ CASES = [
         in_test_mode(batch_norm),
         "test-mode",
     ),
+    Case("layer_norm", shaped("NTD, D, D", eps=0.1), R.layer_norm),
+    Case("layer_norm", shaped("ND, D", eps=0.1), R.layer_norm, note="no-shift"),
+    Case("layer_norm", shaped("NTD, TD, TD", eps=0.1), R.layer_norm, note="two-axes"),
+    Case("layer_norm", shaped("D, D, D", eps=0.1), R.layer_norm, note="vector"),
+    Case("rms_norm", shaped("NTD, D", eps=0.1), R.rms_norm),
+    Case("group_norm", grouping(), R.group_norm, group_norm),
+    Case("instance_norm", normalizing(), R.group_norm),
     Case("dropout", anywhere(normal, dropout_ratio=0.3), R.dropout, seeded_dropout),
     Case(
         "dropout", anywhere(normal), lambda x: x, in_test_mode(F.dropout), "test-mode"

@@ -137,6 +137,31 @@ def batch_norm(
     return np.moveaxis(y, -1, 1)
 
 
+def layer_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: Any = 0.0, *, eps: float
+) -> np.ndarray:
+    axes = tuple(range(-gamma.ndim, 0))
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return gamma * (x - mean) / np.sqrt(var + eps) + beta
+
+
+def rms_norm(x: np.ndarray, gamma: np.ndarray, eps: float) -> np.ndarray:
+    return gamma * x / np.sqrt((x**2).mean(-1, keepdims=True) + eps)
+
+
+def group_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float, groups: Any = None
+) -> np.ndarray:
+    y = np.empty_like(x)
+    size = x.shape[1] // (groups or x.shape[1])
+    for n in range(len(x)):
+        for c in range(0, x.shape[1], size):
+            part = x[n, c : c + size]
+            y[n, c : c + size] = (part - part.mean()) / np.sqrt(part.var() + eps)
+    y = np.moveaxis(y, 1, -1) * gamma + beta
+    return np.moveaxis(y, -1, 1)
+
+
 def dropout(x: np.ndarray, dropout_ratio: float) -> np.ndarray:
     """What the global generator gives after ``np.random.seed(0)``."""
     kept = np.random.RandomState(0).rand(*x.shape) >= dropout_ratio

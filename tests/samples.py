@@ -284,3 +284,12 @@ def normalizing(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=4, min_side=2, max_side=3))
     channels = (shape[1],)
     return fill(draw, [normal] * 3, [shape, channels, channels]), {"eps": 0.1}
+
+
+@st.composite
+def grouping(draw: st.DrawFn) -> Sample:
+    """x (N, C, ...), gamma and beta (C,), and into how many groups C is cut."""
+    groups, size = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    N, *places = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
+    shapes = [(N, groups * size, *places), *[(groups * size,)] * 2]
+    return fill(draw, [normal] * 3, shapes), {"groups": groups, "eps": 0.1}

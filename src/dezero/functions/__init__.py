@@ -79,6 +79,13 @@ from dezero.functions.gated import (
     swish,
 )
 from dezero.functions.indexing import GetItem, GetItemGrad, embed_id, get_item
+from dezero.functions.layer_norm import (
+    LayerNorm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
 from dezero.functions.loss import (
     BinaryCrossEntropy,
@@ -170,6 +177,7 @@ __all__ = [
     "GetItemGrad",
     "Im2col",
     "LSTMCell",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Log",
@@ -235,9 +243,12 @@ __all__ = [
     "gelu",
     "get_item",
     "glu",
+    "group_norm",
     "hardtanh",
     "im2col",
     "im2col_array",
+    "instance_norm",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "linear_simple",
@@ -264,6 +275,7 @@ __all__ = [
     "relu6",
     "reshape",
     "rmod",
+    "rms_norm",
     "rpow",
     "rsub",
     "selu",
