@@ -116,6 +116,54 @@ def softmax_cross_entropy(x: np.ndarray, t: np.ndarray) -> Any:
     return -np.log(at_labels).mean()
 
 
+def class_weights(classes: int) -> np.ndarray:
+    return 1.0 + np.arange(classes)
+
+
+def nll(
+    log_p: np.ndarray,
+    t: np.ndarray,
+    ignore_index: Any = None,
+    smoothing: float = 0.0,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """Place by place."""
+    losses, total = np.zeros(t.shape), 0.0
+    C = log_p.shape[1]
+    w = np.ones(C) if weight is None else weight
+    for place in np.ndindex(t.shape):
+        label = t[place]
+        if label != ignore_index:
+            target = np.full(C, smoothing / C)
+            target[label] += 1 - smoothing
+            losses[place] = -(
+                w * target * log_p[(place[0], slice(None), *place[1:])]
+            ).sum()
+            total += w[label]
+    return losses if reduction == "none" else losses.sum() / total
+
+
+def cross_entropy(
+    x: np.ndarray, t: np.ndarray, label_smoothing: float = 0.0, **kwargs: Any
+) -> Any:
+    return nll(np.log(softmax(x, 1)), t, smoothing=label_smoothing, **kwargs)
+
+
+def weighted(x: np.ndarray, t: np.ndarray, **kwargs: Any) -> Any:
+    return cross_entropy(x, t, weight=class_weights(x.shape[1]), **kwargs)
+
+
+def huber(x0: np.ndarray, x1: np.ndarray, delta: float = 1.0) -> Any:
+    d = abs(x0 - x1)
+    return np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)).mean()
+
+
+def cosine(x0: np.ndarray, x1: np.ndarray, axis: int = 1) -> np.ndarray:
+    norms = np.linalg.norm(x0, axis=axis) * np.linalg.norm(x1, axis=axis)
+    return (x0 * x1).sum(axis) / norms
+
+
 def binary_cross_entropy(p: np.ndarray, t: np.ndarray) -> Any:
     return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum() / len(p)
 

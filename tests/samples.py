@@ -61,6 +61,18 @@ def binary(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2, shape)
 
 
+def signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.choice([-1, 1], shape)
+
+
+def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return -positive(rng, shape)
+
+
+def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(-3, 3, shape).astype(float)
+
+
 def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return [np.asarray(f(rng, s)) for f, s in zip(fills, shapes, strict=True)]
@@ -272,10 +284,14 @@ def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
 
 
 @st.composite
-def classifying(draw: st.DrawFn) -> Sample:
-    """Scores (N, C, ...) and labels (N, ...)."""
+def classifying(draw: st.DrawFn, ignored: int | None = None, **kwargs: Any) -> Sample:
+    """Scores (N, C, ...) and labels (N, ...), some of which may not count."""
     N, C, *rest = draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=4))
-    return fill(draw, [normal, labels(C)], [(N, C, *rest), (N, *rest)]), {}
+    x, t = fill(draw, [normal, labels(C)], [(N, C, *rest), (N, *rest)])
+    if ignored is not None:
+        t.reshape(-1)[2::3] = ignored
+        kwargs["ignore_index"] = ignored
+    return [x, t], kwargs
 
 
 @st.composite

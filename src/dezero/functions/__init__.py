@@ -40,6 +40,14 @@ from dezero.functions.arithmetic import (
     rsub,
     sub,
 )
+from dezero.functions.binary_loss import (
+    BinaryCrossEntropy,
+    SigmoidCrossEntropy,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    sigmoid_cross_entropy,
+)
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -51,6 +59,19 @@ from dezero.functions.convolution import (
     conv2d_simple,
     deconv2d,
     im2col,
+)
+from dezero.functions.distance_loss import (
+    MeanSquaredError,
+    cosine_embedding_loss,
+    cosine_similarity,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mean_squared_error,
+    mean_squared_error_simple,
+    mse_loss,
+    smooth_l1_loss,
+    triplet_margin_loss,
 )
 from dezero.functions.elementwise import (
     Clip,
@@ -88,15 +109,10 @@ from dezero.functions.layer_norm import (
 )
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
 from dezero.functions.loss import (
-    BinaryCrossEntropy,
-    MeanSquaredError,
-    SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
     accuracy,
-    binary_cross_entropy,
-    mean_squared_error,
-    mean_squared_error_simple,
-    sigmoid_cross_entropy,
+    cross_entropy,
+    nll_loss,
     softmax_cross_entropy,
     softmax_cross_entropy_simple,
 )
@@ -222,6 +238,7 @@ __all__ = [
     "batch_norm",
     "batch_nrom",
     "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "celu",
     "clip",
@@ -232,6 +249,9 @@ __all__ = [
     "conv2d_simple",
     "copy",
     "cos",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
     "deconv2d",
     "div",
     "dropout",
@@ -245,9 +265,13 @@ __all__ = [
     "glu",
     "group_norm",
     "hardtanh",
+    "hinge_loss",
+    "huber_loss",
     "im2col",
     "im2col_array",
     "instance_norm",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -264,8 +288,10 @@ __all__ = [
     "min",
     "mish",
     "mod",
+    "mse_loss",
     "mul",
     "neg",
+    "nll_loss",
     "pooling",
     "pooling_simple",
     "pow",
@@ -284,6 +310,7 @@ __all__ = [
     "sigmoid_simple",
     "silu",
     "sin",
+    "smooth_l1_loss",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_simple",
@@ -297,4 +324,5 @@ __all__ = [
     "swish",
     "tanh",
     "transpose",
+    "triplet_margin_loss",
 ]
