@@ -144,8 +144,8 @@ def test_what_cannot_be_is_found_in_a_compiled_step_too() -> None:
     wanted = F.cross_entropy(X, ignoring, ignore_index=-1)
     assert step(X, ignoring).data == pytest.approx(wanted.data)
     assert message(IndexError, step, X, np.array([0, 1, 2, 3])) == (
-        "softmax_cross_entropy: expected labels from 0 to 2 for x (4, 3), got from 0 to "
-        "3"
+        "softmax_cross_entropy: expected labels from 0 to 2 for x (4, 3), got from 0 "
+        "to 3"
     )
     assert "expected labels that count" in message(ValueError, step, X, np.full(4, -1))
 
