@@ -17,6 +17,7 @@ from samples import (
     broadcasting,
     classifying,
     convolving,
+    convolving_sequences,
     distinct,
     grouping,
     halving,
@@ -391,6 +392,10 @@ CASES = [
         "dropout", anywhere(normal), lambda x: x, in_test_mode(F.dropout), "test-mode"
     ),
     # convolution
+    Case("conv1d", convolving_sequences(), R.convolve_sequences),
+    Case(
+        "conv1d", convolving_sequences(bias=False), R.convolve_sequences, note="no-bias"
+    ),
     Case("conv2d", convolving(), R.convolve),
     Case("conv2d", convolving(bias=False), R.convolve, note="no-bias"),
     Case("conv2d_simple", convolving(), R.convolve),

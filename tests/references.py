@@ -44,6 +44,15 @@ def convolve(
     return y + np.reshape(b, (1, -1, 1, 1))
 
 
+def convolve_sequences(
+    x: np.ndarray, W: np.ndarray, b: Any = 0.0, *, stride: int, pad: int
+) -> np.ndarray:
+    x = np.pad(x, ((0, 0), (0, 0), (pad, pad)))
+    views = np.lib.stride_tricks.sliding_window_view(x, W.shape[2], axis=2)
+    y = np.einsum("nclk,ock->nol", views[:, :, ::stride], W)
+    return y + np.reshape(b, (-1, 1))
+
+
 def convolve_transposed(
     x: np.ndarray,
     W: np.ndarray,

@@ -272,6 +272,16 @@ def convolving(draw: st.DrawFn, transposed: bool = False, bias: bool = True) -> 
 
 
 @st.composite
+def convolving_sequences(draw: st.DrawFn, bias: bool = True) -> Sample:
+    """x, W and b of a convolution of sequences."""
+    N, C, out, K, stride = (draw(st.integers(1, n)) for n in (2, 2, 2, 3, 3))
+    pad = draw(st.integers(0, K - 1))
+    length = draw(st.integers(max(1, K - 2 * pad), 5))
+    shapes = [(N, C, length), (out, C, K), (out,)][: 3 if bias else 2]
+    return fill(draw, [normal] * len(shapes), shapes), {"stride": stride, "pad": pad}
+
+
+@st.composite
 def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
     """What ``im2col`` takes, or ``col2im``."""
     (x,), kwargs = draw(images())

@@ -367,6 +367,8 @@ TWO = {
     "binary_cross_entropy": f"binary_cross_entropy: {BINARY}",
     "accuracy": "accuracy: expected y of shape (N, C, ...) and a label for each of N, "
     "got y (2, 3) and t (4, 5)",
+    "conv1d": "conv1d: expected x of shape (N, C, L) and W of shape (O, C, K), got x "
+    "(2, 3) and W (4, 5)",
     "conv2d": f"conv2d: {IMAGES}",
     "conv2d_simple": f"conv2d_simple: {IMAGES}",
     "deconv2d": f"deconv2d: {IMAGES}",

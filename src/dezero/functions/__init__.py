@@ -48,6 +48,7 @@ from dezero.functions.binary_loss import (
     hinge_loss,
     sigmoid_cross_entropy,
 )
+from dezero.functions.conv1d import conv1d
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -245,6 +246,7 @@ __all__ = [
     "col2im",
     "col2im_array",
     "concat",
+    "conv1d",
     "conv2d",
     "conv2d_simple",
     "copy",

@@ -2,7 +2,7 @@
 
 from dezero.layers.activation import Dropout, PReLU
 from dezero.layers.containers import Flatten, Lambda, ModuleDict, ModuleList
-from dezero.layers.convolution import Conv2d, Deconv2d
+from dezero.layers.convolution import Conv1d, Conv2d, Deconv2d
 from dezero.layers.embedding import Embedding, EmbedID
 from dezero.layers.layer import Layer
 from dezero.layers.linear import Linear
@@ -19,6 +19,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "BatchNorm",
+    "Conv1d",
     "Conv2d",
     "Deconv2d",
     "Dropout",
