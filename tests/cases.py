@@ -10,6 +10,7 @@ import numpy as np
 import references as R
 from samples import (
     Samples,
+    aligning,
     along,
     anywhere,
     between,
@@ -318,6 +319,8 @@ CASES = [
         ),
         note="weights",
     ),
+    Case("ctc_loss", aligning(), R.ctc),
+    Case("ctc_loss", aligning(blank=1, reduction="sum"), R.ctc, note="sum"),
     Case(
         "hinge_loss",
         shaped("ND, ND", between, signs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -157,6 +158,28 @@ def cross_entropy(
     x: np.ndarray, t: np.ndarray, label_smoothing: float = 0.0, **kwargs: Any
 ) -> Any:
     return nll(np.log(softmax(x, 1)), t, smoothing=label_smoothing, **kwargs)
+
+
+def ctc(
+    log_p: np.ndarray,
+    t: np.ndarray,
+    steps: np.ndarray,
+    counts: np.ndarray,
+    blank: int = 0,
+    reduction: str = "mean",
+) -> Any:
+    """Every sequence of labels and blanks, one after the other."""
+    losses = []
+    for n, (T, S) in enumerate(zip(steps, counts, strict=True)):
+        total = 0.0
+        for sequence in itertools.product(range(log_p.shape[2]), repeat=int(T)):
+            merged = [label for label, _ in itertools.groupby(sequence)]
+            if [label for label in merged if label != blank] == t[n, :S].tolist():
+                total += np.exp(log_p[np.arange(T), n, list(sequence)].sum())
+        losses.append(-np.log(total))
+    if reduction == "mean":
+        return np.mean(losses / np.maximum(counts, 1))
+    return np.sum(losses)
 
 
 def weighted(x: np.ndarray, t: np.ndarray, **kwargs: Any) -> Any:

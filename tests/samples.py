@@ -319,3 +319,17 @@ def grouping(draw: st.DrawFn) -> Sample:
     N, *places = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
     shapes = [(N, groups * size, *places), *[(groups * size,)] * 2]
     return fill(draw, [normal] * 3, shapes), {"groups": groups, "eps": 0.1}
+
+
+@st.composite
+def aligning(draw: st.DrawFn, **kwargs: Any) -> Sample:
+    """Log-probabilities (T, N, 3), labels, lengths for which there are alignments."""
+    blank = kwargs.get("blank", 0)
+    S, N = draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    T = draw(st.integers(max(2 * S, 1), 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    log_p = np.log(R.softmax(rng.normal(size=(T, N, 3)), 2))
+    t = rng.choice([c for c in range(3) if c != blank], (N, S))
+    counts = rng.integers(0, S + 1, N)
+    steps = rng.integers(np.maximum(2 * counts, 1), T + 1)
+    return [log_p, t, steps, counts], kwargs

@@ -380,6 +380,7 @@ OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
 # Which take more than two arrays; their own tests look at every one of them.
 MORE = {"batch_norm", "batch_nrom", "lstm_cell"}
 MORE |= {"group_norm", "instance_norm", "cosine_embedding_loss", "triplet_margin_loss"}
+MORE |= {"ctc_loss"}
 
 
 def test_every_function_of_two_arguments_is_here() -> None:

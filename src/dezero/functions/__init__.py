@@ -61,6 +61,7 @@ from dezero.functions.convolution import (
     deconv2d,
     im2col,
 )
+from dezero.functions.ctc import ctc_loss
 from dezero.functions.distance_loss import (
     MeanSquaredError,
     cosine_embedding_loss,
@@ -254,6 +255,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "deconv2d",
     "div",
     "dropout",
