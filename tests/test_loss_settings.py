@@ -124,6 +124,23 @@ def test_float32_stays_with_weights_of_any_type(f: Any) -> None:
         assert loss.dtype == np.float32
 
 
+def test_large_arrays_run_as_kernels_to_the_same_numbers() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 100)).astype(np.float32)
+    t = rng.integers(-1, 100, 400)
+    weight = rng.uniform(size=100)
+    log_p = Variable(x)
+    wanted = F.nll_loss(F.log_softmax(log_p), t, weight=weight, ignore_index=-1)
+    wanted.backward()
+
+    def loss(v: Variable) -> Variable:
+        return F.softmax_cross_entropy(v, t, weight=weight, ignore_index=-1)
+
+    for _ in range(4):  # the third call is that of a kernel
+        assert loss(Variable(x)).data == pytest.approx(wanted.data, rel=1e-5)
+        np.testing.assert_allclose(gradient(loss, x), log_p.grad.data, atol=1e-7)
+
+
 def test_no_label_that_counts_has_no_mean() -> None:
     none = np.full(4, -1)
     wanted = "expected labels that count, got none, so there is no mean; write "

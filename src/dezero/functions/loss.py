@@ -15,6 +15,7 @@ from dezero.functions.activation import SoftmaxGrad, log_softmax, softmax
 from dezero.functions.elementwise import clip, log
 from dezero.functions.indexing import get_item
 from dezero.functions.reduction import as_floating, average, sum
+from dezero.functions.shape import expand_dims
 
 # -- from many losses to one --------------------------------------------------------
 
@@ -107,14 +108,19 @@ def _at_labels(t: Array) -> tuple[Array, ...]:
     return (places[0], t, *places[1:])
 
 
-@kernel
-def _cross_entropy(x: Array, t: Array) -> tuple[Array, Array, Array]:
-    """The loss, the exponentials of the scores, and their sums."""
+def _losses(x: Array, t: Array) -> tuple[Array, Array, Array]:
+    """The loss of each label, the exponentials of the scores, and their sums."""
     exps = x - x.max(axis=1, keepdims=True)
     scores = exps[_at_labels(t)]
     np.exp(exps, out=exps)
     sums = exps.sum(axis=1, keepdims=True)
-    return (np.log(sums[:, 0]) - scores).sum() / t.size, exps, sums
+    return np.log(sums[:, 0]) - scores, exps, sums
+
+
+@kernel
+def _cross_entropy(x: Array, t: Array) -> tuple[Array, Array, Array]:
+    losses, exps, sums = _losses(x, t)
+    return losses.sum() / t.size, exps, sums
 
 
 @kernel
@@ -157,6 +163,46 @@ class SoftmaxCrossEntropyGrad(Function):
 
     def _count(self) -> int:
         return self.sums.size
+
+
+_cross_entropies = kernel(_losses)
+
+
+@kernel
+def _cross_entropies_grad(exps: Array, sums: Array, t: Array, gy: Array) -> Array:
+    gx = exps * (gy.reshape(sums.shape) / sums)
+    gx[_at_labels(t)] -= gy
+    return gx
+
+
+class SoftmaxCrossEntropies(Function):
+    """The loss of each label by itself, to be weighed."""
+
+    def forward(self, x: Array, t: Array) -> Array:
+        losses, self.exps, self.sums = _cross_entropies(x, t)
+        return losses
+
+    def backward(self, gy: Variable) -> tuple[Variable, None]:
+        x, t = self.inputs
+        return SoftmaxCrossEntropiesGrad(self.exps, self.sums, t.data)(x, gy), None
+
+
+class SoftmaxCrossEntropiesGrad(Function):
+    """``(softmax(x) - one_hot(t)) * gy``, with a ``gy`` for each label."""
+
+    def __init__(self, exps: Array, sums: Array, t: Array) -> None:
+        self.exps = exps
+        self.sums = sums
+        self.t = t
+
+    def forward(self, x: Array, gy: Array) -> Array:
+        return _cross_entropies_grad(self.exps, self.sums, self.t, gy)
+
+    def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
+        x, gy = self.inputs
+        y = softmax(x)
+        ggy = sum(ggx * y, axis=1) - get_item(ggx, _at_labels(self.t))
+        return SoftmaxGrad()(y, ggx) * expand_dims(gy, 1), ggy
 
 
 def softmax_cross_entropy(
@@ -208,15 +254,19 @@ def softmax_cross_entropy(
             f"{label_smoothing}"
         )
     labels = _labels("softmax_cross_entropy", x, t, ignore_index)
-    log_p = log_softmax(x)
-    return _at_labels_reduced(
-        "softmax_cross_entropy",
-        log_p,
-        labels,
-        _counted(t, ignore_index),
-        weight,
-        label_smoothing,
-        reduction,
+    counted = _counted(t, ignore_index)
+    weights = _class_weights("softmax_cross_entropy", x, weight)
+    spread = None
+    if label_smoothing:
+        log_p = log_softmax(x)
+        losses = get_item(log_p, _at_labels(labels.data)) * (label_smoothing - 1)
+        if weights is not None:
+            log_p = log_p * weights.reshape(-1, *(1,) * (x.ndim - 2))
+        spread = sum(log_p, axis=1) * (-label_smoothing / x.shape[1])
+    else:
+        losses = SoftmaxCrossEntropies()(x, labels)
+    return _weighed(
+        "softmax_cross_entropy", losses, spread, labels, counted, weights, reduction
     )
 
 
@@ -255,9 +305,9 @@ def nll_loss(
     log_p = as_floating(log_p)
     labels = _labels("nll_loss", log_p, t, ignore_index)
     counted = _counted(t, ignore_index)
-    return _at_labels_reduced(
-        "nll_loss", log_p, labels, counted, weight, 0.0, reduction
-    )
+    weights = _class_weights("nll_loss", log_p, weight)
+    losses = -get_item(log_p, _at_labels(labels.data))
+    return _weighed("nll_loss", losses, None, labels, counted, weights, reduction)
 
 
 def _counted(t: Any, ignore_index: int | None) -> Array | None:
@@ -265,29 +315,27 @@ def _counted(t: Any, ignore_index: int | None) -> Array | None:
     return None if ignore_index is None else as_input(t).data != ignore_index
 
 
-def _at_labels_reduced(
+def _weighed(
     operation: str,
-    log_p: Variable,
+    losses: Variable,
+    spread: Variable | None,
     t: Variable,
     counted: Array | None,
-    weight: Any,
-    smoothing: float,
+    weights: Array | None,
     reduction: str,
 ) -> Variable:
-    """``-log_p`` at the labels, weighted, without those that do not count."""
-    weights = None if weight is None else _class_weights(operation, log_p, weight)
-    losses = -get_item(log_p, _at_labels(t.data))  # (N, ...)
-    each = None if weights is None else np.take(weights, t.data)
+    """The losses (N, ...) times the weights of their labels, those that count, as one.
+
+    ``spread``, what is lost by smoothing, has its weights already.
+    """
+    each = None if weights is None else np.take(weights, t.data)  # (N, ...)
     if each is not None:
         losses = losses * each
-    if smoothing:
-        places = (-1, *(1,) * (log_p.ndim - 2))
-        spread = log_p if weights is None else log_p * weights.reshape(places)
-        spread = sum(spread, axis=1) * (-smoothing / log_p.shape[1])
-        losses = losses * (1 - smoothing) + spread
+    if spread is not None:
+        losses = losses + spread
     if counted is not None:
         losses = masked(losses, counted)
-        each = counted.astype(log_p.dtype) if each is None else each * counted
+        each = counted.astype(losses.dtype) if each is None else each * counted
     if reduction != "mean" or each is None:
         return reduced(operation, losses, reduction)
     total = each.sum()
@@ -302,7 +350,9 @@ def _at_labels_reduced(
     return sum(losses) / total
 
 
-def _class_weights(operation: str, x: Variable, weight: Any) -> Array:
+def _class_weights(operation: str, x: Variable, weight: Any) -> Array | None:
+    if weight is None:
+        return None
     weights = as_input(weight).data
     if weights.shape != (x.shape[1],):
         raise ValueError(
