@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dezero
 import dezero.functions as F
 from dezero import Variable
 
@@ -109,6 +110,22 @@ def test_large_arrays_run_as_kernels_to_the_same_numbers(f: Any) -> None:
         np.testing.assert_allclose(y, np.concatenate(ys), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(gx, np.concatenate(gxs), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(ggamma, sum(ggammas), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("f", [F.layer_norm, F.rms_norm])
+def test_there_and_back_compile_to_one_kernel(f: Any) -> None:
+    pytest.importorskip("llvmlite")
+
+    def step(x: Variable, gamma: Variable) -> Variable:
+        y = F.sum(f(x, gamma) * x)
+        y.backward()
+        return y
+
+    compiled = dezero.compile(step)
+    compiled(Variable(np.random.randn(50, 30)), Variable(np.ones(30)))
+    assert ": 1 kernels (1 different ones), 0 matrix products, 0 calls of NumPy" in (
+        compiled.explain()
+    )
 
 
 # -- errors ---------------------------------------------------------------------------
