@@ -85,6 +85,13 @@ def test_gates_are_open_above_and_closed_below(f: Any) -> None:
     np.testing.assert_allclose(gradient(f, x), [0, wanted, 1], atol=1e-15)
 
 
+@pytest.mark.parametrize("f", [F.gelu, lambda x: F.gelu(x, "tanh"), F.silu])
+def test_float32_very_far_out(f: Any) -> None:
+    x = np.array([-5e12, 5e12], np.float32)
+    np.testing.assert_array_equal(f(x).data, np.maximum(x, 0))
+    np.testing.assert_array_equal(gradient(f, x), [0, 1])
+
+
 def test_numbers_of_torch() -> None:
     """Of torch.nn.functional, with torch.tensor([-2, -0.5, 1.5], dtype=float64)."""
     x = np.array([-2.0, -0.5, 1.5])

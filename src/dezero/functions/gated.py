@@ -147,10 +147,9 @@ def _tanh_gelu_grad(x: Array, gy: Array) -> Array:
     s = special.sigmoid(x * (_V1 + _V3 * square))
     gx = square * (3 * _V3)
     gx += _V1
+    gx *= s * (1 - s)  # before x comes in: x**3 overflows early
     gx *= x
-    gx *= 1 - s
-    gx += 1
-    gx *= s
+    gx += s
     gx *= gy
     return gx
 
