@@ -12,9 +12,11 @@ from samples import (
     Samples,
     along,
     anywhere,
+    apart,
     between,
     binary,
     broadcasting,
+    choosing,
     classifying,
     convolving,
     distinct,
@@ -69,7 +71,9 @@ class Case:
 
 def on_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of bare arrays as one of Variables."""
-    return lambda x, *args, **kwargs: Variable(f(as_numpy(x), *args, **kwargs))
+    return lambda x, *args, **kwargs: Variable(
+        np.asarray(f(as_numpy(x), *args, **kwargs))
+    )
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
@@ -77,6 +81,10 @@ def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
     xp = get_array_module(gamma)
     mean, var = xp.full(gamma.shape, 0.5, x.dtype), xp.full(gamma.shape, 2.0, x.dtype)
     return F.batch_norm(x, gamma, beta, mean, var, **kwargs)
+
+
+def relu_simple(x: Any) -> Variable:
+    return F.maximum(x, 0)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,6 +129,48 @@ CASES = [
     Case("exp", anywhere(normal), np.exp),
     Case("log", anywhere(positive), np.log),
     Case("sqrt", anywhere(positive), np.sqrt),
+    Case("square", anywhere(normal), np.square),
+    Case("abs", anywhere(nonzero), np.abs),
+    Case("log1p", anywhere(probability), np.log1p),
+    Case("expm1", anywhere(normal), np.expm1),
+    Case("erf", anywhere(normal), R.erf),
+    Case("sinh", anywhere(normal), np.sinh),
+    Case("cosh", anywhere(normal), np.cosh),
+    Case("asin", anywhere(probability), np.arcsin),
+    Case("acos", anywhere(probability), np.arccos),
+    Case("atan", anywhere(normal), np.arctan),
+    Case("atan2", broadcasting(nonzero, nonzero), np.arctan2),
+    # selection
+    Case("where", choosing(), np.where),
+    Case("maximum", apart(), np.maximum),
+    Case("maximum", anywhere(nonzero), lambda x: x.clip(0), relu_simple, "number"),
+    Case("minimum", apart(), np.minimum),
+    Case("sign", anywhere(nonzero), np.sign),
+    Case("floor", anywhere(between), np.floor),
+    Case("ceil", anywhere(between), np.ceil),
+    Case("round", anywhere(between, decimals=1), np.round),
+    Case("isnan", anywhere(normal), np.isnan, on_arrays(F.isnan)),
+    Case("isinf", anywhere(normal), np.isinf, on_arrays(F.isinf)),
+    Case("isfinite", anywhere(normal), np.isfinite, on_arrays(F.isfinite)),
+    Case("logical_not", anywhere(binary), np.logical_not, on_arrays(F.logical_not)),
+    Case(
+        "logical_and",
+        broadcasting(binary, binary),
+        np.logical_and,
+        on_arrays(F.logical_and),
+    ),
+    Case(
+        "logical_or",
+        broadcasting(binary, binary),
+        np.logical_or,
+        on_arrays(F.logical_or),
+    ),
+    Case(
+        "logical_xor",
+        broadcasting(binary, binary),
+        np.logical_xor,
+        on_arrays(F.logical_xor),
+    ),
     Case("clip", anywhere(between, x_min=-1, x_max=1), lambda x, **_: x.clip(-1, 1)),
     Case(
         "clip",
@@ -260,6 +310,11 @@ CASES = [
 # What no derivative is asked of, and why.
 WITHOUT_DERIVATIVE = {
     "accuracy": "counts hits, and so is constant but for jumps",
+    **dict.fromkeys(["isnan", "isinf", "isfinite"], "answers a question with booleans"),
+    **dict.fromkeys(
+        ["logical_not", "logical_and", "logical_or", "logical_xor"],
+        "answers a question with booleans",
+    ),
     "im2col_array": "takes and gives bare arrays",
     "col2im_array": "takes and gives bare arrays",
 }

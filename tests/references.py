@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,11 @@ def max_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.ndarr
 
 def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.ndarray:
     return windows(x, kernel_size, stride, pad).mean(axis=(4, 5))
+
+
+@np.vectorize(otypes=[float])
+def erf(x: float) -> float:
+    return math.erf(x)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -86,6 +86,20 @@ def broadcasting(draw: st.DrawFn, *fills: Fill) -> Sample:
 
 
 @st.composite
+def choosing(draw: st.DrawFn) -> Sample:
+    """A condition and what to choose from; all broadcast."""
+    (condition, *xs), kwargs = draw(broadcasting(binary, normal, normal))
+    return [condition.astype(bool), *xs], kwargs
+
+
+@st.composite
+def apart(draw: st.DrawFn) -> Sample:
+    """Two arrays that broadcast, whose elements are at least 0.1 from one another."""
+    (x, step), kwargs = draw(broadcasting(distinct, nonzero))
+    return [x, np.asarray(np.sign(step) * 0.05 + (step * 10).round() * 0.1)], kwargs
+
+
+@st.composite
 def shaped(draw: st.DrawFn, letters: str, *fills: Fill, **kwargs: Any) -> Sample:
     """Arrays by their letters, each a length from 1 to 4; normal if not said."""
     words = [word.strip() for word in letters.split(",")]
