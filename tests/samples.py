@@ -119,11 +119,11 @@ def reducing(draw: st.DrawFn, one: Fill = normal) -> Sample:
 
 
 @st.composite
-def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
+def along(draw: st.DrawFn, one: Fill = normal, **kwargs: Any) -> Sample:
     """An array and one of its axes, from either end."""
     shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
-    return fill(draw, [one], [shape]), {"axis": axis}
+    return fill(draw, [one], [shape]), {"axis": axis, **kwargs}
 
 
 @st.composite
@@ -172,6 +172,56 @@ def joining(draw: st.DrawFn) -> Sample:
     axis = kwargs["axis"] % x.ndim
     shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in lengths]
     return fill(draw, [normal] * len(shapes), shapes), kwargs
+
+
+@st.composite
+def stacking(draw: st.DrawFn) -> Sample:
+    """Arrays of one shape, and a place for a new axis."""
+    (x,), kwargs = draw(inserting())
+    count = draw(st.integers(1, 3))
+    return fill(draw, [normal] * count, [x.shape] * count), kwargs
+
+
+@st.composite
+def splitting(draw: st.DrawFn) -> Sample:
+    """An array, an axis, and where to cut it, or into how many parts."""
+    (x,), kwargs = draw(along())
+    length = x.shape[kwargs["axis"]]
+    parts = st.sampled_from([n for n in range(1, length + 1) if length % n == 0])
+    places = st.lists(st.integers(0, length), min_size=1, max_size=3).map(sorted)
+    return [x], {"indices_or_sections": draw(parts | places), **kwargs}
+
+
+@st.composite
+def squeezing(draw: st.DrawFn) -> Sample:
+    """An array with axes of length 1, and those of them to drop."""
+    shape = draw(st.lists(st.sampled_from([1, 1, 2, 3]), max_size=4))
+    ones = [i for i, n in enumerate(shape) if n == 1]
+    axes = (
+        st.lists(st.sampled_from(ones), unique=True).map(tuple) if ones else st.none()
+    )
+    return fill(draw, [normal], [tuple(shape)]), {"axis": draw(st.none() | axes)}
+
+
+@st.composite
+def moving(draw: st.DrawFn, *names: str) -> Sample:
+    """An array, and some of its axes, from either end, by these names."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    axes = st.integers(-len(shape), len(shape) - 1)
+    return fill(draw, [normal], [shape]), {name: draw(axes) for name in names}
+
+
+@st.composite
+def framing(draw: st.DrawFn, mode: str, **kwargs: Any) -> Sample:
+    """An array, and how wide a frame at each of its sides."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
+    width = st.tuples(st.integers(0, 4), st.integers(0, 2))
+    pad_width = [draw(width) for _ in shape]
+    return fill(draw, [normal], [shape]), {
+        "pad_width": pad_width,
+        "mode": mode,
+        **kwargs,
+    }
 
 
 @st.composite

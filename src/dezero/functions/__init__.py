@@ -41,6 +41,7 @@ from dezero.functions.arithmetic import (
     rsub,
     sub,
 )
+from dezero.functions.arrangement import Pad, Roll, flip, pad, repeat, roll, tile
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -77,6 +78,7 @@ from dezero.functions.elementwise import (
     tanh,
 )
 from dezero.functions.indexing import GetItem, GetItemGrad, embed_id, get_item
+from dezero.functions.joining import Concat, Split, concat, split, stack
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
 from dezero.functions.loss import (
     BinaryCrossEntropy,
@@ -137,16 +139,17 @@ from dezero.functions.selection import (
 )
 from dezero.functions.shape import (
     AsType,
-    Concat,
     Copy,
     Reshape,
     Transpose,
     astype,
-    concat,
     copy,
     expand_dims,
     flatten,
+    moveaxis,
     reshape,
+    squeeze,
+    swapaxes,
     transpose,
 )
 from dezero.functions.trigonometry import (
@@ -209,6 +212,7 @@ __all__ = [
     "Mod",
     "Mul",
     "Neg",
+    "Pad",
     "Pooling",
     "Pooling2DGrad",
     "Pooling2DWithIndexes",
@@ -217,12 +221,14 @@ __all__ = [
     "RPow",
     "ReLU",
     "Reshape",
+    "Roll",
     "Sigmoid",
     "SigmoidCrossEntropy",
     "Sin",
     "Sinh",
     "Softmax",
     "SoftmaxCrossEntropy",
+    "Split",
     "Sqrt",
     "Staircase",
     "Sub",
@@ -265,6 +271,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "flatten",
+    "flip",
     "floor",
     "get_item",
     "im2col",
@@ -293,15 +300,19 @@ __all__ = [
     "min",
     "minimum",
     "mod",
+    "moveaxis",
     "mul",
     "neg",
+    "pad",
     "pooling",
     "pooling_simple",
     "pow",
     "rdiv",
     "relu",
+    "repeat",
     "reshape",
     "rmod",
+    "roll",
     "round",
     "rpow",
     "rsub",
@@ -315,12 +326,17 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_cross_entropy_simple",
     "softmax_simple",
+    "split",
     "sqrt",
     "square",
+    "squeeze",
+    "stack",
     "sub",
     "sum",
     "sum_to",
+    "swapaxes",
     "tanh",
+    "tile",
     "transpose",
     "where",
 ]
