@@ -13,6 +13,7 @@ from samples import (
     along,
     anywhere,
     apart,
+    assigning,
     between,
     binary,
     broadcasting,
@@ -90,6 +91,10 @@ def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
 
 def relu_simple(x: Any) -> Variable:
     return F.maximum(x, 0)
+
+
+def set_item(x: Any, value: Any, slices: Any) -> Variable:
+    return F.set_item(x, slices, value)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -241,6 +246,9 @@ CASES = [
     Case("get_item", slicing(), lambda x, slices: x[slices], note="slices"),
     Case("get_item", picking(), lambda x, slices: x[slices], note="repeats"),
     Case("get_item", masking(), lambda x, slices: x[slices], note="mask"),
+    Case("set_item", assigning(slicing()), R.set_item, set_item, "slices"),
+    Case("set_item", assigning(picking()), R.set_item, set_item, "repeats"),
+    Case("set_item", assigning(masking(), number=True), R.set_item, set_item, "mask"),
     Case("embed_id", looking_up(), lambda x, W: W[x]),
     # reduction
     Case("sum", reducing(), np.sum),

@@ -71,6 +71,12 @@ def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.n
     return windows(x, kernel_size, stride, pad).mean(axis=(4, 5))
 
 
+def set_item(x: np.ndarray, value: np.ndarray, slices: Any) -> np.ndarray:
+    y = x.copy()
+    y[slices] = value
+    return y
+
+
 @np.vectorize(otypes=[float])
 def erf(x: float) -> float:
     return math.erf(x)

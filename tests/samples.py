@@ -251,6 +251,17 @@ def masking(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
+def assigning(draw: st.DrawFn, indexing: Samples, number: bool = False) -> Sample:
+    """An array, an index into it, and what to write there; lengths of 1 broadcast."""
+    (x,), kwargs = draw(indexing)
+    shape = x[kwargs["slices"]].shape
+    stretched = draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
+    shape = tuple(1 if one else n for n, one in zip(shape, stretched, strict=True))
+    shape = () if number else shape[draw(st.integers(0, len(shape))) :]
+    return [x, *fill(draw, [normal], [shape])], kwargs
+
+
+@st.composite
 def looking_up(draw: st.DrawFn) -> Sample:
     """Numbers of rows, with repeats, and the matrix they are of."""
     rows, features = draw(st.integers(1, 3)), draw(st.integers(1, 3))

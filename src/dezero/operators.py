@@ -14,7 +14,9 @@ import numpy as np
 
 from dezero import core
 from dezero import functions as F
-from dezero.core import Variable
+from dezero.config import switches
+from dezero.core import Variable, assign
+from dezero.errors import GradientError
 
 
 def _bare(x: Any) -> Any:
@@ -42,6 +44,28 @@ def _transpose(self: Variable, *axes: Any) -> Variable:
 
 def _iterate(self: Variable) -> Iterator[Variable]:
     return (self[i] for i in range(len(self)))
+
+
+def _assign(self: Variable, slices: Any, value: Any) -> None:
+    """``self[slices] = value``, recorded: from now on ``self`` is ``F.set_item`` of it.
+
+    What was computed from ``self`` before keeps the value and the gradient that it had
+    then. No array is written, so other Variables stay as they are, also those that came
+    from ``self`` by an index. Each assignment makes a copy: to fill many places,
+    ``F.stack`` and ``F.concat`` are faster. Where nothing is recorded, it is
+    ``self.data = ...``.
+
+    Raises:
+        GradientError: ``self`` is a leaf, whose gradient would be lost.
+    """
+    if self.creator is None and self.requires_grad and switches.get().enable_backprop:
+        raise GradientError(
+            "x[i] = value: expected an x that was computed, got "
+            + (f"'{self.name}'" if self.name else "a leaf")
+            + ", which has a gradient of its own; write x = x.copy() before, or "
+            "with no_grad(): x[i] = value"
+        )
+    assign(self, lambda before: F.set_item(before, slices, value))
 
 
 def _dot(x: Any, W: Any) -> Variable:
@@ -73,6 +97,7 @@ METHODS: dict[str, Any] = {
     "__pos__": lambda x: x,
     "__abs__": F.absolute,
     "__getitem__": F.get_item,
+    "__setitem__": _assign,
     "__iter__": _iterate,
     "__eq__": _compare(operator.eq),
     "__ne__": _compare(operator.ne),

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 import numpy as np
 from numpy import ndarray
@@ -72,6 +73,8 @@ class Variable:
     name: str | None = None
     output_index: int = 0  # which output of its creator this is
     _retained: Variable | None = None  # the gradient that retain_grad put into grad
+    # Until when, on the clock, other Variables stood for its value: see assignment.py.
+    _earlier: tuple[tuple[int, ref[Variable]], ...] = ()
 
     __array_priority__ = 200
 
@@ -223,6 +226,7 @@ class Variable:
         def __pos__(self) -> Variable: ...
         def __abs__(self) -> Variable: ...
         def __getitem__(self, index: Any) -> Variable: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
         def __iter__(self) -> Iterator[Variable]: ...
         def __eq__(self, other: Any) -> Any: ...
         def __ne__(self, other: Any) -> Any: ...
@@ -253,6 +257,7 @@ class Variable:
         state = {"data": data, "requires_grad": self.requires_grad, **self.__dict__}
         state.pop("_retained", None)
         state.pop("output_index", None)
+        state.pop("_earlier", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

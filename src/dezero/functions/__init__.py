@@ -77,7 +77,14 @@ from dezero.functions.elementwise import (
     square,
     tanh,
 )
-from dezero.functions.indexing import GetItem, GetItemGrad, embed_id, get_item
+from dezero.functions.indexing import (
+    GetItem,
+    GetItemGrad,
+    SetItem,
+    embed_id,
+    get_item,
+    set_item,
+)
 from dezero.functions.joining import Concat, Split, concat, split, stack
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
 from dezero.functions.loss import (
@@ -222,6 +229,7 @@ __all__ = [
     "ReLU",
     "Reshape",
     "Roll",
+    "SetItem",
     "Sigmoid",
     "SigmoidCrossEntropy",
     "Sin",
@@ -316,6 +324,7 @@ __all__ = [
     "round",
     "rpow",
     "rsub",
+    "set_item",
     "sigmoid",
     "sigmoid_cross_entropy",
     "sigmoid_simple",
