@@ -10,18 +10,22 @@ import numpy as np
 import references as R
 from samples import (
     Samples,
+    aligning,
     along,
     anywhere,
     apart,
     assigning,
     between,
     binary,
+    binary_floats,
     broadcasting,
     choosing,
     classifying,
     convolving,
     distinct,
+    distinct_sizes,
     framing,
+    gathering,
     images,
     inserting,
     joining,
@@ -38,13 +42,17 @@ from samples import (
     reducing,
     remembering,
     reshaping,
+    scattering,
     shaped,
     shrinking,
     slicing,
+    spanning,
     splitting,
+    spreading,
     squeezing,
     stacking,
     stretching,
+    summing,
     transposing,
     unfolding,
     zeros,
@@ -95,6 +103,14 @@ def relu_simple(x: Any) -> Variable:
 
 def set_item(x: Any, value: Any, slices: Any) -> Variable:
     return F.set_item(x, slices, value)
+
+
+def scatter_add(x: Any, values: Any, index: Any, axis: int) -> Variable:
+    return F.scatter_add(x, index, values, axis)
+
+
+def einsum(*xs: Any, subscripts: str) -> Variable:
+    return F.einsum(subscripts, *xs)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -250,18 +266,52 @@ CASES = [
     Case("set_item", assigning(picking()), R.set_item, set_item, "repeats"),
     Case("set_item", assigning(masking(), number=True), R.set_item, set_item, "mask"),
     Case("embed_id", looking_up(), lambda x, W: W[x]),
+    Case("gather", gathering(), R.gather),
+    Case("scatter_add", scattering(), R.scatter_add, scatter_add),
+    Case("take_along_axis", aligning(), np.take_along_axis),
+    Case("sort", along(distinct), np.sort),
+    Case("sort", anywhere(distinct, axis=None), np.sort, note="in-a-row"),
+    Case("topk", along(distinct), R.largest, lambda x, axis: F.topk(x, 1, axis)[0]),
+    Case(
+        "topk",
+        shaped("ND", distinct, k=1, axis=0, largest=False),
+        lambda x, **_: np.sort(x, 0)[:1],
+        lambda x, **kwargs: F.topk(x, **kwargs)[0],
+        "smallest",
+    ),
     # reduction
     Case("sum", reducing(), np.sum),
     Case("average", reducing(), np.mean),
     Case("mean", reducing(), np.mean),
     Case("max", reducing(distinct), np.max),
     Case("min", reducing(distinct), np.min),
+    Case("var", reducing(), np.var),
+    Case("var", shaped("NDDE", ddof=0.5, axis=(1, 2)), np.var, note="ddof"),
+    Case("std", spreading(), np.std),
+    Case("norm", reducing(nonzero), R.norm),
+    Case("norm", along(nonzero, ord=1), np.linalg.norm, note="1"),
+    Case("norm", along(nonzero, ord=2), np.linalg.norm, note="2"),
+    Case("norm", along(distinct_sizes, ord=np.inf), np.linalg.norm, note="inf"),
+    Case("prod", reducing(), np.prod),
+    Case("prod", reducing(binary_floats), np.prod, note="zeros"),
+    Case("cumsum", along(), np.cumsum),
+    Case("cumsum", anywhere(normal), np.cumsum, note="in-a-row"),
+    Case("cumprod", along(), np.cumprod),
+    Case("cumprod", anywhere(binary_floats), np.cumprod, note="zeros"),
     # linear algebra
     Case("matmul", multiplying(), np.matmul),
     Case("linear", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
     Case("linear", shaped("NI, IO"), lambda x, W: x @ W, note="no-bias"),
     Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+    Case("outer", shaped("N, M"), np.outer),
+    Case("diagonal", spanning("offset", "axis1", "axis2"), np.diagonal),
+    Case("trace", spanning("offset", "axis1", "axis2"), np.trace),
+    Case("diag", shaped("N", k=-1), np.diag),
+    Case("diag", shaped("NM", k=1), np.diag, note="of-matrix"),
+    Case("tril", spanning("k"), np.tril),
+    Case("triu", spanning("k"), np.triu),
+    Case("einsum", summing(), R.einsum, einsum),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
     # activation

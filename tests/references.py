@@ -77,6 +77,38 @@ def set_item(x: np.ndarray, value: np.ndarray, slices: Any) -> np.ndarray:
     return y
 
 
+def gather(x: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    y = np.empty(index.shape, x.dtype)
+    for place in np.ndindex(index.shape):
+        at = list(place)
+        at[axis] = index[place]
+        y[place] = x[tuple(at)]
+    return y
+
+
+def scatter_add(
+    x: np.ndarray, values: np.ndarray, index: np.ndarray, axis: int
+) -> np.ndarray:
+    y = x.copy()
+    for place in np.ndindex(index.shape):
+        at = list(place)
+        at[axis] = index[place]
+        y[tuple(at)] += values[place]
+    return y
+
+
+def largest(x: np.ndarray, axis: int) -> np.ndarray:
+    return x.max(axis, keepdims=True)
+
+
+def norm(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    return np.sqrt((x * x).sum(axis, keepdims=keepdims))
+
+
+def einsum(*xs: np.ndarray, subscripts: str) -> Any:
+    return np.einsum(subscripts, *xs)
+
+
 @np.vectorize(otypes=[float])
 def erf(x: float) -> float:
     return math.erf(x)

@@ -61,6 +61,16 @@ def binary(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2, shape)
 
 
+def binary_floats(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(0, 2, shape).astype(float)
+
+
+def distinct_sizes(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """No two absolute values closer than 0.1, nor to 0."""
+    x = rng.permutation(np.arange(1.0, np.prod(shape) + 1)).reshape(shape)
+    return x * rng.choice([-0.1, 0.1], shape)
+
+
 def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return [np.asarray(f(rng, s)) for f, s in zip(fills, shapes, strict=True)]
@@ -267,6 +277,77 @@ def looking_up(draw: st.DrawFn) -> Sample:
     rows, features = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     shape = draw(hnp.array_shapes(max_dims=2, min_side=2, max_side=4))
     return fill(draw, [labels(rows), normal], [shape, (rows, features)]), {}
+
+
+@st.composite
+def gathering(draw: st.DrawFn) -> Sample:
+    """An array, and places along one axis of it, for as much of the others."""
+    (x,), kwargs = draw(along())
+    shape = [draw(st.integers(1, n)) for n in x.shape]
+    axis = kwargs["axis"]
+    shape[axis] = draw(st.integers(1, 4))
+    n = x.shape[axis]
+    (index,) = fill(draw, [lambda rng, s: rng.integers(-n, n, s)], [tuple(shape)])
+    return [x], {"index": index, **kwargs}
+
+
+@st.composite
+def scattering(draw: st.DrawFn) -> Sample:
+    """An array, places as for gather, and what to add there."""
+    (x,), kwargs = draw(gathering())
+    return [x, *fill(draw, [normal], [kwargs["index"].shape])], kwargs
+
+
+@st.composite
+def aligning(draw: st.DrawFn) -> Sample:
+    """An array, and places along one axis; the other axes broadcast."""
+    (x,), kwargs = draw(along())
+    axis = kwargs["axis"]
+    shape = [draw(st.sampled_from([1, n])) for n in x.shape]
+    shape[axis] = draw(st.integers(1, 4))
+    n = x.shape[axis]
+    (indices,) = fill(draw, [lambda rng, s: rng.integers(-n, n, s)], [tuple(shape)])
+    return [x], {"indices": indices, **kwargs}
+
+
+@st.composite
+def spreading(draw: st.DrawFn) -> Sample:
+    """An array whose elements differ along the axes to reduce."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3))
+    axis = draw(st.none() | st.integers(-len(shape), len(shape) - 1))
+    kwargs = {"axis": axis, "ddof": draw(st.integers(0, 1))}
+    return fill(draw, [distinct], [shape]), kwargs
+
+
+@st.composite
+def spanning(draw: st.DrawFn, diagonal: str, *axes: str) -> Sample:
+    """An array, two different axes of it, and the number of a diagonal."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=4))
+    order = draw(st.permutations(range(-len(shape), 0)))
+    kwargs = dict(zip(axes, order, strict=False))
+    return fill(draw, [normal], [shape]), {diagonal: draw(st.integers(-4, 4)), **kwargs}
+
+
+EINSUMS = [
+    *("->", "i->", "ij->ji", "ii", "ii->i", "iij->ji", "...i->...", "i,->i", ",i->i"),
+    *("i,i", "i,j->ij", "i,j->", "ij,j", "ij,jk", "ij,jk->ki", "bij,bjk->bik", "ba,c"),
+    *("bhqd,bhkd->bhqk", "ij,ij->ij", "ij,kl->ljki", "ijk,k->", "...ij,...jk->...ik"),
+    *("...i,i...->...", "i...,...->...i", "b...,b...->...", "...,...", "i,i,i->i"),
+    *("ij,jk,kl->il", "a,ab,abc->cba", "ij,ji,j", "iij,jkk->ki"),
+]
+
+
+@st.composite
+def summing(draw: st.DrawFn) -> Sample:
+    """Subscripts, and operands for them, some axes of which have length 1."""
+    subscripts = draw(st.sampled_from(EINSUMS))
+    lengths = {letter: draw(st.integers(1, 3)) for letter in "abcdhijklqXYZ"}
+    shapes = []
+    for word in subscripts.partition("->")[0].split(","):
+        letters = word.replace("...", "XYZ"[draw(st.integers(1, 3)) :])
+        single = draw(st.sampled_from(["", *letters])) if len(set(letters)) > 2 else ""
+        shapes.append(tuple(1 if one == single else lengths[one] for one in letters))
+    return fill(draw, [normal] * len(shapes), shapes), {"subscripts": subscripts}
 
 
 @st.composite

@@ -42,6 +42,7 @@ from dezero.functions.arithmetic import (
     sub,
 )
 from dezero.functions.arrangement import Pad, Roll, flip, pad, repeat, roll, tile
+from dezero.functions.contraction import einsum
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -100,7 +101,9 @@ from dezero.functions.loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_simple,
 )
+from dezero.functions.matrix import diag, diagonal, outer, trace, tril, triu
 from dezero.functions.normalization import BatchNorm, batch_norm, batch_nrom
+from dezero.functions.ordering import gather, scatter_add, sort, take_along_axis, topk
 from dezero.functions.pooling import (
     AveragePooling,
     Pooling,
@@ -159,6 +162,16 @@ from dezero.functions.shape import (
     swapaxes,
     transpose,
 )
+from dezero.functions.statistics import (
+    CumSum,
+    Norm,
+    cumprod,
+    cumsum,
+    norm,
+    prod,
+    std,
+    var,
+)
 from dezero.functions.trigonometry import (
     Acos,
     Asin,
@@ -194,6 +207,7 @@ __all__ = [
     "Copy",
     "Cos",
     "Cosh",
+    "CumSum",
     "Deconv2d",
     "Div",
     "Dropout",
@@ -219,6 +233,7 @@ __all__ = [
     "Mod",
     "Mul",
     "Neg",
+    "Norm",
     "Pad",
     "Pooling",
     "Pooling2DGrad",
@@ -270,9 +285,14 @@ __all__ = [
     "copy",
     "cos",
     "cosh",
+    "cumprod",
+    "cumsum",
     "deconv2d",
+    "diag",
+    "diagonal",
     "div",
     "dropout",
+    "einsum",
     "embed_id",
     "erf",
     "exp",
@@ -281,6 +301,7 @@ __all__ = [
     "flatten",
     "flip",
     "floor",
+    "gather",
     "get_item",
     "im2col",
     "im2col_array",
@@ -311,10 +332,13 @@ __all__ = [
     "moveaxis",
     "mul",
     "neg",
+    "norm",
+    "outer",
     "pad",
     "pooling",
     "pooling_simple",
     "pow",
+    "prod",
     "rdiv",
     "relu",
     "repeat",
@@ -324,6 +348,7 @@ __all__ = [
     "round",
     "rpow",
     "rsub",
+    "scatter_add",
     "set_item",
     "sigmoid",
     "sigmoid_cross_entropy",
@@ -335,17 +360,25 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_cross_entropy_simple",
     "softmax_simple",
+    "sort",
     "split",
     "sqrt",
     "square",
     "squeeze",
     "stack",
+    "std",
     "sub",
     "sum",
     "sum_to",
     "swapaxes",
+    "take_along_axis",
     "tanh",
     "tile",
+    "topk",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
+    "var",
     "where",
 ]
