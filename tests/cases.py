@@ -28,6 +28,7 @@ from samples import (
     gathering,
     images,
     inserting,
+    inverting,
     joining,
     looking_up,
     masking,
@@ -45,7 +46,9 @@ from samples import (
     scattering,
     shaped,
     shrinking,
+    singular,
     slicing,
+    solving,
     spanning,
     splitting,
     spreading,
@@ -62,6 +65,7 @@ import dezero
 import dezero.functions as F
 from dezero import Variable
 from dezero.backend import as_numpy, get_array_module
+from dezero.core import as_variable
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,33 @@ def scatter_add(x: Any, values: Any, index: Any, axis: int) -> Variable:
 
 def einsum(*xs: Any, subscripts: str) -> Variable:
     return F.einsum(subscripts, *xs)
+
+
+def definite(A: Any) -> Any:
+    return A @ A.swapaxes(-1, -2) + np.eye(A.shape[-1], dtype=A.dtype)
+
+
+def cholesky(A: Any) -> Variable:
+    return F.cholesky(definite(as_variable(A)))
+
+
+def svd(A: Any) -> Variable:
+    """What does not depend on the signs of the vectors."""
+    U, s, Vh = F.svd(A)
+    return F.matmul(U * (s + s * s).reshape(*s.shape[:-1], 1, -1), Vh)
+
+
+def svd_values(A: Any) -> Variable:
+    return F.svd(A)[1]
+
+
+def eigh(A: Any) -> tuple[Variable, Variable]:
+    """The values, and what does not depend on the signs of the vectors."""
+    A = as_variable(A)
+    w, V = F.eigh(A + A.swapaxes(-1, -2))
+    return w, F.matmul(
+        V * F.exp(w).reshape(*w.shape[:-1], 1, -1), F.swapaxes(V, -1, -2)
+    )
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -312,6 +343,15 @@ CASES = [
     Case("tril", spanning("k"), np.tril),
     Case("triu", spanning("k"), np.triu),
     Case("einsum", summing(), R.einsum, einsum),
+    Case("solve", solving(), np.linalg.solve),
+    Case("solve", solving(vector=True), np.linalg.solve, note="vector"),
+    Case("inv", inverting(), np.linalg.inv),
+    Case("det", inverting(), np.linalg.det),
+    Case("slogdet", inverting(), lambda A: tuple(np.linalg.slogdet(A))),
+    Case("cholesky", inverting(), R.on_definite(np.linalg.cholesky), cholesky),
+    Case("svd", singular(), R.svd, svd),
+    Case("svd", singular(), lambda A: np.linalg.svd(A)[1], svd_values, "values"),
+    Case("eigh", inverting(), R.eigh, eigh),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
     # activation

@@ -109,6 +109,27 @@ def einsum(*xs: np.ndarray, subscripts: str) -> Any:
     return np.einsum(subscripts, *xs)
 
 
+def on_definite(f: Any) -> Any:
+    """A function of positive definite matrices, made of any."""
+    return lambda A: f(A @ A.swapaxes(-1, -2) + np.eye(A.shape[-1]))
+
+
+def svd(A: np.ndarray) -> np.ndarray:
+    """A plus the part of it whose singular values are squared."""
+    U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    return A + U * s[..., None, :] ** 2 @ Vh
+
+
+def eigh(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues of a symmetric matrix, and its exponential by the series."""
+    A = A + A.swapaxes(-1, -2)
+    term = y = np.broadcast_to(np.eye(A.shape[-1]), A.shape)
+    for n in range(1, 80):
+        term = term @ A / n
+        y = y + term
+    return np.linalg.eigvalsh(A), y
+
+
 @np.vectorize(otypes=[float])
 def erf(x: float) -> float:
     return math.erf(x)

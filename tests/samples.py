@@ -350,6 +350,37 @@ def summing(draw: st.DrawFn) -> Sample:
     return fill(draw, [normal] * len(shapes), shapes), {"subscripts": subscripts}
 
 
+def invertible(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Matrices with singular values 1, 2, 3 ...: far from singular, and distinct."""
+    M, N = shape[-2:]
+    U, _, Vh = np.linalg.svd(rng.normal(size=shape), full_matrices=False)
+    return U * np.arange(1.0, min(M, N) + 1) @ Vh
+
+
+@st.composite
+def inverting(draw: st.DrawFn) -> Sample:
+    """A square matrix that can be inverted, or a stack of them."""
+    n, stack = draw(st.integers(1, 3)), draw(hnp.array_shapes(min_dims=0, max_dims=1))
+    return fill(draw, [invertible], [(*stack, n, n)]), {}
+
+
+@st.composite
+def singular(draw: st.DrawFn) -> Sample:
+    """A matrix of any form with distinct singular values, or a stack of them."""
+    stack = draw(hnp.array_shapes(min_dims=0, max_dims=1, max_side=2))
+    shape = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return fill(draw, [invertible], [(*stack, *shape)]), {}
+
+
+@st.composite
+def solving(draw: st.DrawFn, vector: bool = False) -> Sample:
+    """A matrix or a stack of them, and right sides."""
+    (A,), kwargs = draw(inverting())
+    stack = draw(st.sampled_from([(), A.shape[:-2]]))
+    shape = A.shape[-1:] if vector else (*stack, A.shape[-1], draw(st.integers(1, 3)))
+    return [A, *fill(draw, [normal], [shape])], kwargs
+
+
 @st.composite
 def multiplying(draw: st.DrawFn) -> Sample:
     """Two vectors, matrices or stacks of them that ``@`` takes."""

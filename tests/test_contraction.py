@@ -11,9 +11,7 @@ from samples import EINSUMS
 import dezero.functions as F
 from dezero import Variable
 
-LENGTHS = dict(
-    zip("abcdhijklqXYZ", (2, 3, 4, 2, 3, 2, 3, 4, 2, 3, 2, 3, 4), strict=True)
-)
+LENGTHS = {letter: 2 + i % 3 for i, letter in enumerate("abcdhijklqXYZ")}
 
 
 @pytest.mark.parametrize("subscripts", EINSUMS)

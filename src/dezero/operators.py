@@ -30,6 +30,15 @@ def _compare(op: Callable[[Any, Any], Any]) -> Callable[[Variable, Any], Any]:
     return compare
 
 
+def _question(name: str) -> Callable[..., Any]:
+    """A method that is answered by the array, plainly: it has no derivative."""
+
+    def ask(self: Variable, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.data, name)(*args, **kwargs)
+
+    return ask
+
+
 def _reshape(self: Variable, *shape: Any) -> Variable:
     """``F.reshape``: ``x.reshape(2, 3)`` or ``x.reshape((2, 3))``."""
     return F.reshape(self, shape[0] if len(shape) == 1 else shape)
@@ -113,6 +122,24 @@ METHODS: dict[str, Any] = {
     "mean": F.mean,
     "max": F.max,
     "min": F.min,
+    "prod": F.prod,
+    "var": F.var,
+    "std": F.std,
+    "cumsum": F.cumsum,
+    "cumprod": F.cumprod,
+    "trace": F.trace,
+    "diagonal": F.diagonal,
+    "squeeze": F.squeeze,
+    "swapaxes": F.swapaxes,
+    "repeat": F.repeat,
+    "round": F.round,
+    "argmax": _question("argmax"),
+    "argmin": _question("argmin"),
+    "argsort": _question("argsort"),
+    "any": _question("any"),
+    "all": _question("all"),
+    "nonzero": _question("nonzero"),
+    "tolist": _question("tolist"),
     "clip": F.clip,
     "matmul": F.matmul,
     "dot": F.matmul,
@@ -139,7 +166,21 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.exp: F.exp,
     np.log: F.log,
     np.sqrt: F.sqrt,
-    np.square: lambda x: x * x,
+    np.square: F.square,
+    np.sign: F.sign,
+    np.floor: F.floor,
+    np.ceil: F.ceil,
+    np.rint: F.round,
+    np.log1p: F.log1p,
+    np.expm1: F.expm1,
+    np.sinh: F.sinh,
+    np.cosh: F.cosh,
+    np.arcsin: F.asin,
+    np.arccos: F.acos,
+    np.arctan: F.atan,
+    np.arctan2: F.atan2,
+    np.maximum: F.maximum,
+    np.minimum: F.minimum,
 }
 COMPARISONS = (
     np.equal,
@@ -151,10 +192,10 @@ COMPARISONS = (
     np.isnan,
     np.isfinite,
     np.isinf,
-    np.sign,
-    np.floor,
-    np.ceil,
-    np.rint,
+    np.logical_not,
+    np.logical_and,
+    np.logical_or,
+    np.logical_xor,
 )
 ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: F.sum,
@@ -169,6 +210,40 @@ ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.concatenate: F.concat,
     np.dot: _dot,
     np.copy: F.copy,
+    np.where: F.where,
+    np.stack: F.stack,
+    np.split: F.split,
+    np.squeeze: F.squeeze,
+    np.swapaxes: F.swapaxes,
+    np.moveaxis: F.moveaxis,
+    np.flip: F.flip,
+    np.roll: F.roll,
+    np.repeat: F.repeat,
+    np.tile: F.tile,
+    np.pad: F.pad,
+    np.take_along_axis: F.take_along_axis,
+    np.sort: F.sort,
+    np.round: F.round,
+    np.prod: F.prod,
+    np.var: F.var,
+    np.std: F.std,
+    np.cumsum: F.cumsum,
+    np.cumprod: F.cumprod,
+    np.diagonal: F.diagonal,
+    np.diag: F.diag,
+    np.trace: F.trace,
+    np.tril: F.tril,
+    np.triu: F.triu,
+    np.outer: F.outer,
+    np.einsum: F.einsum,
+    np.linalg.norm: F.norm,
+    np.linalg.solve: F.solve,
+    np.linalg.inv: F.inv,
+    np.linalg.det: F.det,
+    np.linalg.slogdet: F.slogdet,
+    np.linalg.cholesky: F.cholesky,
+    np.linalg.svd: F.svd,
+    np.linalg.eigh: F.eigh,
 }
 ARRAY_QUESTIONS = (
     np.argmax,
