@@ -13,20 +13,29 @@ from samples import (
     aligning,
     along,
     anywhere,
+    apart,
+    assigning,
     between,
     binary,
+    binary_floats,
     broadcasting,
+    choosing,
     classifying,
     convolving,
     convolving_sequences,
     distinct,
     grouping,
     halving,
+    distinct_sizes,
+    framing,
+    gathering,
     images,
     inserting,
+    inverting,
     joining,
     looking_up,
     masking,
+    moving,
     multiplying,
     negative,
     nonzero,
@@ -38,11 +47,20 @@ from samples import (
     reducing,
     remembering,
     reshaping,
+    scattering,
     shaped,
     shrinking,
     signs,
+    singular,
     slicing,
+    solving,
+    spanning,
+    splitting,
+    spreading,
+    squeezing,
+    stacking,
     stretching,
+    summing,
     transposing,
     unfolding,
     whole,
@@ -53,6 +71,7 @@ import dezero
 import dezero.functions as F
 from dezero import Variable
 from dezero.backend import as_numpy, get_array_module
+from dezero.core import as_variable
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,9 @@ class Case:
 
 def on_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
     """A function of bare arrays as one of Variables."""
-    return lambda x, *args, **kwargs: Variable(f(as_numpy(x), *args, **kwargs))
+    return lambda x, *args, **kwargs: Variable(
+        np.asarray(f(as_numpy(x), *args, **kwargs))
+    )
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
@@ -92,6 +113,47 @@ def group_norm(x: Any, *args: Any, groups: int, **kwargs: Any) -> Variable:
 
 def weighted(x: Any, t: Any, **kwargs: Any) -> Variable:
     return F.cross_entropy(x, t, weight=R.class_weights(x.shape[1]), **kwargs)
+def relu_simple(x: Any) -> Variable:
+    return F.maximum(x, 0)
+
+
+def set_item(x: Any, value: Any, slices: Any) -> Variable:
+    return F.set_item(x, slices, value)
+
+
+def scatter_add(x: Any, values: Any, index: Any, axis: int) -> Variable:
+    return F.scatter_add(x, index, values, axis)
+
+
+def einsum(*xs: Any, subscripts: str) -> Variable:
+    return F.einsum(subscripts, *xs)
+
+
+def definite(A: Any) -> Any:
+    return A @ A.swapaxes(-1, -2) + np.eye(A.shape[-1], dtype=A.dtype)
+
+
+def cholesky(A: Any) -> Variable:
+    return F.cholesky(definite(as_variable(A)))
+
+
+def svd(A: Any) -> Variable:
+    """What does not depend on the signs of the vectors."""
+    U, s, Vh = F.svd(A)
+    return F.matmul(U * (s + s * s).reshape(*s.shape[:-1], 1, -1), Vh)
+
+
+def svd_values(A: Any) -> Variable:
+    return F.svd(A)[1]
+
+
+def eigh(A: Any) -> tuple[Variable, Variable]:
+    """The values, and what does not depend on the signs of the vectors."""
+    A = as_variable(A)
+    w, V = F.eigh(A + A.swapaxes(-1, -2))
+    return w, F.matmul(
+        V * F.exp(w).reshape(*w.shape[:-1], 1, -1), F.swapaxes(V, -1, -2)
+    )
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,6 +198,48 @@ CASES = [
     Case("exp", anywhere(normal), np.exp),
     Case("log", anywhere(positive), np.log),
     Case("sqrt", anywhere(positive), np.sqrt),
+    Case("square", anywhere(normal), np.square),
+    Case("abs", anywhere(nonzero), np.abs),
+    Case("log1p", anywhere(probability), np.log1p),
+    Case("expm1", anywhere(normal), np.expm1),
+    Case("erf", anywhere(normal), R.erf),
+    Case("sinh", anywhere(normal), np.sinh),
+    Case("cosh", anywhere(normal), np.cosh),
+    Case("asin", anywhere(probability), np.arcsin),
+    Case("acos", anywhere(probability), np.arccos),
+    Case("atan", anywhere(normal), np.arctan),
+    Case("atan2", broadcasting(nonzero, nonzero), np.arctan2),
+    # selection
+    Case("where", choosing(), np.where),
+    Case("maximum", apart(), np.maximum),
+    Case("maximum", anywhere(nonzero), lambda x: x.clip(0), relu_simple, "number"),
+    Case("minimum", apart(), np.minimum),
+    Case("sign", anywhere(nonzero), np.sign),
+    Case("floor", anywhere(between), np.floor),
+    Case("ceil", anywhere(between), np.ceil),
+    Case("round", anywhere(between, decimals=1), np.round),
+    Case("isnan", anywhere(normal), np.isnan, on_arrays(F.isnan)),
+    Case("isinf", anywhere(normal), np.isinf, on_arrays(F.isinf)),
+    Case("isfinite", anywhere(normal), np.isfinite, on_arrays(F.isfinite)),
+    Case("logical_not", anywhere(binary), np.logical_not, on_arrays(F.logical_not)),
+    Case(
+        "logical_and",
+        broadcasting(binary, binary),
+        np.logical_and,
+        on_arrays(F.logical_and),
+    ),
+    Case(
+        "logical_or",
+        broadcasting(binary, binary),
+        np.logical_or,
+        on_arrays(F.logical_or),
+    ),
+    Case(
+        "logical_xor",
+        broadcasting(binary, binary),
+        np.logical_xor,
+        on_arrays(F.logical_xor),
+    ),
     Case("clip", anywhere(between, x_min=-1, x_max=1), lambda x, **_: x.clip(-1, 1)),
     Case(
         "clip",
@@ -173,23 +277,93 @@ CASES = [
         lambda *xs, axis: np.concatenate(xs, axis),
         lambda *xs, axis: F.concat(xs, axis),
     ),
+    Case(
+        "stack",
+        stacking(),
+        lambda *xs, axis: np.stack(xs, axis),
+        lambda *xs, axis: F.stack(xs, axis),
+    ),
+    Case(
+        "split",
+        splitting(),
+        lambda x, **kwargs: tuple(np.split(x, **kwargs)),
+    ),
+    Case("squeeze", squeezing(), np.squeeze),
+    Case("swapaxes", moving("axis1", "axis2"), np.swapaxes),
+    Case("moveaxis", moving("source", "destination"), np.moveaxis),
+    Case("flip", along(), np.flip),
+    Case("flip", anywhere(normal), np.flip, note="all"),
+    Case("roll", along(shift=2), np.roll),
+    Case("roll", anywhere(normal, shift=-1), np.roll, note="in-a-row"),
+    Case("repeat", along(repeats=2), np.repeat),
+    Case("repeat", shaped("ND", repeats=3), np.repeat, note="in-a-row"),
+    Case("tile", anywhere(normal, reps=(2, 1, 3)), np.tile),
+    Case("pad", framing("constant", constant_values=0.5), np.pad),
+    Case("pad", framing("edge"), np.pad, note="edge"),
+    Case("pad", framing("reflect"), np.pad, note="reflect"),
     # indexing
     Case("get_item", slicing(), lambda x, slices: x[slices], note="slices"),
     Case("get_item", picking(), lambda x, slices: x[slices], note="repeats"),
     Case("get_item", masking(), lambda x, slices: x[slices], note="mask"),
+    Case("set_item", assigning(slicing()), R.set_item, set_item, "slices"),
+    Case("set_item", assigning(picking()), R.set_item, set_item, "repeats"),
+    Case("set_item", assigning(masking(), number=True), R.set_item, set_item, "mask"),
     Case("embed_id", looking_up(), lambda x, W: W[x]),
+    Case("gather", gathering(), R.gather),
+    Case("scatter_add", scattering(), R.scatter_add, scatter_add),
+    Case("take_along_axis", aligning(), np.take_along_axis),
+    Case("sort", along(distinct), np.sort),
+    Case("sort", anywhere(distinct, axis=None), np.sort, note="in-a-row"),
+    Case("topk", along(distinct), R.largest, lambda x, axis: F.topk(x, 1, axis)[0]),
+    Case(
+        "topk",
+        shaped("ND", distinct, k=1, axis=0, largest=False),
+        lambda x, **_: np.sort(x, 0)[:1],
+        lambda x, **kwargs: F.topk(x, **kwargs)[0],
+        "smallest",
+    ),
     # reduction
     Case("sum", reducing(), np.sum),
     Case("average", reducing(), np.mean),
     Case("mean", reducing(), np.mean),
     Case("max", reducing(distinct), np.max),
     Case("min", reducing(distinct), np.min),
+    Case("var", reducing(), np.var),
+    Case("var", shaped("NDDE", ddof=0.5, axis=(1, 2)), np.var, note="ddof"),
+    Case("std", spreading(), np.std),
+    Case("norm", reducing(nonzero), R.norm),
+    Case("norm", along(nonzero, ord=1), np.linalg.norm, note="1"),
+    Case("norm", along(nonzero, ord=2), np.linalg.norm, note="2"),
+    Case("norm", along(distinct_sizes, ord=np.inf), np.linalg.norm, note="inf"),
+    Case("prod", reducing(), np.prod),
+    Case("prod", reducing(binary_floats), np.prod, note="zeros"),
+    Case("cumsum", along(), np.cumsum),
+    Case("cumsum", anywhere(normal), np.cumsum, note="in-a-row"),
+    Case("cumprod", along(), np.cumprod),
+    Case("cumprod", anywhere(binary_floats), np.cumprod, note="zeros"),
     # linear algebra
     Case("matmul", multiplying(), np.matmul),
     Case("linear", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
     Case("linear", shaped("NI, IO"), lambda x, W: x @ W, note="no-bias"),
     Case("linear", shaped("NTI, IO, O"), lambda x, W, b: x @ W + b, note="sequence"),
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
+    Case("outer", shaped("N, M"), np.outer),
+    Case("diagonal", spanning("offset", "axis1", "axis2"), np.diagonal),
+    Case("trace", spanning("offset", "axis1", "axis2"), np.trace),
+    Case("diag", shaped("N", k=-1), np.diag),
+    Case("diag", shaped("NM", k=1), np.diag, note="of-matrix"),
+    Case("tril", spanning("k"), np.tril),
+    Case("triu", spanning("k"), np.triu),
+    Case("einsum", summing(), R.einsum, einsum),
+    Case("solve", solving(), np.linalg.solve),
+    Case("solve", solving(vector=True), np.linalg.solve, note="vector"),
+    Case("inv", inverting(), np.linalg.inv),
+    Case("det", inverting(), np.linalg.det),
+    Case("slogdet", inverting(), lambda A: tuple(np.linalg.slogdet(A))),
+    Case("cholesky", inverting(), R.on_definite(np.linalg.cholesky), cholesky),
+    Case("svd", singular(), R.svd, svd),
+    Case("svd", singular(), lambda A: np.linalg.svd(A)[1], svd_values, "values"),
+    Case("eigh", inverting(), R.eigh, eigh),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
     # activation
@@ -426,6 +600,11 @@ CASES = [
 # What no derivative is asked of, and why.
 WITHOUT_DERIVATIVE = {
     "accuracy": "counts hits, and so is constant but for jumps",
+    **dict.fromkeys(["isnan", "isinf", "isfinite"], "answers a question with booleans"),
+    **dict.fromkeys(
+        ["logical_not", "logical_and", "logical_or", "logical_xor"],
+        "answers a question with booleans",
+    ),
     "im2col_array": "takes and gives bare arrays",
     "col2im_array": "takes and gives bare arrays",
 }

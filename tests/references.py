@@ -81,6 +81,70 @@ def average_pool(x: np.ndarray, kernel_size: Any, stride: Any, pad: Any) -> np.n
     return windows(x, kernel_size, stride, pad).mean(axis=(4, 5))
 
 
+def set_item(x: np.ndarray, value: np.ndarray, slices: Any) -> np.ndarray:
+    y = x.copy()
+    y[slices] = value
+    return y
+
+
+def gather(x: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:
+    y = np.empty(index.shape, x.dtype)
+    for place in np.ndindex(index.shape):
+        at = list(place)
+        at[axis] = index[place]
+        y[place] = x[tuple(at)]
+    return y
+
+
+def scatter_add(
+    x: np.ndarray, values: np.ndarray, index: np.ndarray, axis: int
+) -> np.ndarray:
+    y = x.copy()
+    for place in np.ndindex(index.shape):
+        at = list(place)
+        at[axis] = index[place]
+        y[tuple(at)] += values[place]
+    return y
+
+
+def largest(x: np.ndarray, axis: int) -> np.ndarray:
+    return x.max(axis, keepdims=True)
+
+
+def norm(x: np.ndarray, axis: Any, keepdims: bool) -> Any:
+    return np.sqrt((x * x).sum(axis, keepdims=keepdims))
+
+
+def einsum(*xs: np.ndarray, subscripts: str) -> Any:
+    return np.einsum(subscripts, *xs)
+
+
+def on_definite(f: Any) -> Any:
+    """A function of positive definite matrices, made of any."""
+    return lambda A: f(A @ A.swapaxes(-1, -2) + np.eye(A.shape[-1]))
+
+
+def svd(A: np.ndarray) -> np.ndarray:
+    """A plus the part of it whose singular values are squared."""
+    U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    return A + U * s[..., None, :] ** 2 @ Vh
+
+
+def eigh(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues of a symmetric matrix, and its exponential by the series."""
+    A = A + A.swapaxes(-1, -2)
+    term = y = np.broadcast_to(np.eye(A.shape[-1]), A.shape)
+    for n in range(1, 80):
+        term = term @ A / n
+        y = y + term
+    return np.linalg.eigvalsh(A), y
+
+
+@np.vectorize(otypes=[float])
+def erf(x: float) -> float:
+    return math.erf(x)
+
+
 def sigmoid(x: np.ndarray) -> np.ndarray:
     return np.tanh(x / 2) / 2 + 0.5
 

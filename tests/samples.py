@@ -71,6 +71,14 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(-3, 3, shape).astype(float)
+def binary_floats(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(0, 2, shape).astype(float)
+
+
+def distinct_sizes(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """No two absolute values closer than 0.1, nor to 0."""
+    x = rng.permutation(np.arange(1.0, np.prod(shape) + 1)).reshape(shape)
+    return x * rng.choice([-0.1, 0.1], shape)
 
 
 def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
@@ -98,6 +106,20 @@ def broadcasting(draw: st.DrawFn, *fills: Fill) -> Sample:
 
 
 @st.composite
+def choosing(draw: st.DrawFn) -> Sample:
+    """A condition and what to choose from; all broadcast."""
+    (condition, *xs), kwargs = draw(broadcasting(binary, normal, normal))
+    return [condition.astype(bool), *xs], kwargs
+
+
+@st.composite
+def apart(draw: st.DrawFn) -> Sample:
+    """Two arrays that broadcast, whose elements are at least 0.1 from one another."""
+    (x, step), kwargs = draw(broadcasting(distinct, nonzero))
+    return [x, np.asarray(np.sign(step) * 0.05 + (step * 10).round() * 0.1)], kwargs
+
+
+@st.composite
 def shaped(draw: st.DrawFn, letters: str, *fills: Fill, **kwargs: Any) -> Sample:
     """Arrays by their letters, each a length from 1 to 4; normal if not said."""
     words = [word.strip() for word in letters.split(",")]
@@ -117,11 +139,11 @@ def reducing(draw: st.DrawFn, one: Fill = normal) -> Sample:
 
 
 @st.composite
-def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
+def along(draw: st.DrawFn, one: Fill = normal, **kwargs: Any) -> Sample:
     """An array and one of its axes, from either end."""
     shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
-    return fill(draw, [one], [shape]), {"axis": axis}
+    return fill(draw, [one], [shape]), {"axis": axis, **kwargs}
 
 
 @st.composite
@@ -180,6 +202,56 @@ def joining(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
+def stacking(draw: st.DrawFn) -> Sample:
+    """Arrays of one shape, and a place for a new axis."""
+    (x,), kwargs = draw(inserting())
+    count = draw(st.integers(1, 3))
+    return fill(draw, [normal] * count, [x.shape] * count), kwargs
+
+
+@st.composite
+def splitting(draw: st.DrawFn) -> Sample:
+    """An array, an axis, and where to cut it, or into how many parts."""
+    (x,), kwargs = draw(along())
+    length = x.shape[kwargs["axis"]]
+    parts = st.sampled_from([n for n in range(1, length + 1) if length % n == 0])
+    places = st.lists(st.integers(0, length), min_size=1, max_size=3).map(sorted)
+    return [x], {"indices_or_sections": draw(parts | places), **kwargs}
+
+
+@st.composite
+def squeezing(draw: st.DrawFn) -> Sample:
+    """An array with axes of length 1, and those of them to drop."""
+    shape = draw(st.lists(st.sampled_from([1, 1, 2, 3]), max_size=4))
+    ones = [i for i, n in enumerate(shape) if n == 1]
+    axes = (
+        st.lists(st.sampled_from(ones), unique=True).map(tuple) if ones else st.none()
+    )
+    return fill(draw, [normal], [tuple(shape)]), {"axis": draw(st.none() | axes)}
+
+
+@st.composite
+def moving(draw: st.DrawFn, *names: str) -> Sample:
+    """An array, and some of its axes, from either end, by these names."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
+    axes = st.integers(-len(shape), len(shape) - 1)
+    return fill(draw, [normal], [shape]), {name: draw(axes) for name in names}
+
+
+@st.composite
+def framing(draw: st.DrawFn, mode: str, **kwargs: Any) -> Sample:
+    """An array, and how wide a frame at each of its sides."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
+    width = st.tuples(st.integers(0, 4), st.integers(0, 2))
+    pad_width = [draw(width) for _ in shape]
+    return fill(draw, [normal], [shape]), {
+        "pad_width": pad_width,
+        "mode": mode,
+        **kwargs,
+    }
+
+
+@st.composite
 def slicing(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=4))
     slices = draw(hnp.basic_indices(shape, allow_newaxis=True))
@@ -206,11 +278,124 @@ def masking(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
+def assigning(draw: st.DrawFn, indexing: Samples, number: bool = False) -> Sample:
+    """An array, an index into it, and what to write there; lengths of 1 broadcast."""
+    (x,), kwargs = draw(indexing)
+    shape = x[kwargs["slices"]].shape
+    stretched = draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
+    shape = tuple(1 if one else n for n, one in zip(shape, stretched, strict=True))
+    shape = () if number else shape[draw(st.integers(0, len(shape))) :]
+    return [x, *fill(draw, [normal], [shape])], kwargs
+
+
+@st.composite
 def looking_up(draw: st.DrawFn) -> Sample:
     """Numbers of rows, with repeats, and the matrix they are of."""
     rows, features = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     shape = draw(hnp.array_shapes(max_dims=2, min_side=2, max_side=4))
     return fill(draw, [labels(rows), normal], [shape, (rows, features)]), {}
+
+
+@st.composite
+def gathering(draw: st.DrawFn) -> Sample:
+    """An array, and places along one axis of it, for as much of the others."""
+    (x,), kwargs = draw(along())
+    shape = [draw(st.integers(1, n)) for n in x.shape]
+    axis = kwargs["axis"]
+    shape[axis] = draw(st.integers(1, 4))
+    n = x.shape[axis]
+    (index,) = fill(draw, [lambda rng, s: rng.integers(-n, n, s)], [tuple(shape)])
+    return [x], {"index": index, **kwargs}
+
+
+@st.composite
+def scattering(draw: st.DrawFn) -> Sample:
+    """An array, places as for gather, and what to add there."""
+    (x,), kwargs = draw(gathering())
+    return [x, *fill(draw, [normal], [kwargs["index"].shape])], kwargs
+
+
+@st.composite
+def aligning(draw: st.DrawFn) -> Sample:
+    """An array, and places along one axis; the other axes broadcast."""
+    (x,), kwargs = draw(along())
+    axis = kwargs["axis"]
+    shape = [draw(st.sampled_from([1, n])) for n in x.shape]
+    shape[axis] = draw(st.integers(1, 4))
+    n = x.shape[axis]
+    (indices,) = fill(draw, [lambda rng, s: rng.integers(-n, n, s)], [tuple(shape)])
+    return [x], {"indices": indices, **kwargs}
+
+
+@st.composite
+def spreading(draw: st.DrawFn) -> Sample:
+    """An array whose elements differ along the axes to reduce."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=2, max_side=3))
+    axis = draw(st.none() | st.integers(-len(shape), len(shape) - 1))
+    kwargs = {"axis": axis, "ddof": draw(st.integers(0, 1))}
+    return fill(draw, [distinct], [shape]), kwargs
+
+
+@st.composite
+def spanning(draw: st.DrawFn, diagonal: str, *axes: str) -> Sample:
+    """An array, two different axes of it, and the number of a diagonal."""
+    shape = draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=4))
+    order = draw(st.permutations(range(-len(shape), 0)))
+    kwargs = dict(zip(axes, order, strict=False))
+    return fill(draw, [normal], [shape]), {diagonal: draw(st.integers(-4, 4)), **kwargs}
+
+
+EINSUMS = [
+    *("->", "i->", "ij->ji", "ii", "ii->i", "iij->ji", "...i->...", "i,->i", ",i->i"),
+    *("i,i", "i,j->ij", "i,j->", "ij,j", "ij,jk", "ij,jk->ki", "bij,bjk->bik", "ba,c"),
+    *("bhqd,bhkd->bhqk", "ij,ij->ij", "ij,kl->ljki", "ijk,k->", "...ij,...jk->...ik"),
+    *("...i,i...->...", "i...,...->...i", "b...,b...->...", "...,...", "i,i,i->i"),
+    *("ij,jk,kl->il", "a,ab,abc->cba", "ij,ji,j", "iij,jkk->ki"),
+]
+
+
+@st.composite
+def summing(draw: st.DrawFn) -> Sample:
+    """Subscripts, and operands for them, some axes of which have length 1."""
+    subscripts = draw(st.sampled_from(EINSUMS))
+    lengths = {letter: draw(st.integers(1, 3)) for letter in "abcdhijklqXYZ"}
+    shapes = []
+    for word in subscripts.partition("->")[0].split(","):
+        letters = word.replace("...", "XYZ"[draw(st.integers(1, 3)) :])
+        single = draw(st.sampled_from(["", *letters])) if len(set(letters)) > 2 else ""
+        shapes.append(tuple(1 if one == single else lengths[one] for one in letters))
+    return fill(draw, [normal] * len(shapes), shapes), {"subscripts": subscripts}
+
+
+def invertible(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Matrices with singular values 1, 2, 3 ...: far from singular, and distinct."""
+    M, N = shape[-2:]
+    U, _, Vh = np.linalg.svd(rng.normal(size=shape), full_matrices=False)
+    return U * np.arange(1.0, min(M, N) + 1) @ Vh
+
+
+@st.composite
+def inverting(draw: st.DrawFn) -> Sample:
+    """A square matrix that can be inverted, or a stack of them."""
+    n, stack = draw(st.integers(1, 3)), draw(hnp.array_shapes(min_dims=0, max_dims=1))
+    return fill(draw, [invertible], [(*stack, n, n)]), {}
+
+
+@st.composite
+def singular(draw: st.DrawFn) -> Sample:
+    """A matrix of any form with distinct singular values, or a stack of them."""
+    stack = draw(hnp.array_shapes(min_dims=0, max_dims=1, max_side=2))
+    shape = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return fill(draw, [invertible], [(*stack, *shape)]), {}
+
+
+@st.composite
+def solving(draw: st.DrawFn, vector: bool = False) -> Sample:
+    """A matrix or a stack of them, and right sides."""
+    (A,), kwargs = draw(inverting())
+    stack = draw(st.sampled_from([(), A.shape[:-2]]))
+    shape = A.shape[-1:] if vector else (*stack, A.shape[-1], draw(st.integers(1, 3)))
+    return [A, *fill(draw, [normal], [shape])], kwargs
 
 
 @st.composite

@@ -14,7 +14,9 @@ import numpy as np
 
 from dezero import core
 from dezero import functions as F
-from dezero.core import Variable
+from dezero.config import switches
+from dezero.core import Variable, assign
+from dezero.errors import GradientError
 
 
 def _bare(x: Any) -> Any:
@@ -26,6 +28,15 @@ def _compare(op: Callable[[Any, Any], Any]) -> Callable[[Variable, Any], Any]:
         return op(self.data, _bare(other))
 
     return compare
+
+
+def _question(name: str) -> Callable[..., Any]:
+    """A method that is answered by the array, plainly: it has no derivative."""
+
+    def ask(self: Variable, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.data, name)(*args, **kwargs)
+
+    return ask
 
 
 def _reshape(self: Variable, *shape: Any) -> Variable:
@@ -42,6 +53,28 @@ def _transpose(self: Variable, *axes: Any) -> Variable:
 
 def _iterate(self: Variable) -> Iterator[Variable]:
     return (self[i] for i in range(len(self)))
+
+
+def _assign(self: Variable, slices: Any, value: Any) -> None:
+    """``self[slices] = value``, recorded: from now on ``self`` is ``F.set_item`` of it.
+
+    What was computed from ``self`` before keeps the value and the gradient that it had
+    then. No array is written, so other Variables stay as they are, also those that came
+    from ``self`` by an index. Each assignment makes a copy: to fill many places,
+    ``F.stack`` and ``F.concat`` are faster. Where nothing is recorded, it is
+    ``self.data = ...``.
+
+    Raises:
+        GradientError: ``self`` is a leaf, whose gradient would be lost.
+    """
+    if self.creator is None and self.requires_grad and switches.get().enable_backprop:
+        raise GradientError(
+            "x[i] = value: expected an x that was computed, got "
+            + (f"'{self.name}'" if self.name else "a leaf")
+            + ", which has a gradient of its own; write x = x.copy() before, or "
+            "with no_grad(): x[i] = value"
+        )
+    assign(self, lambda before: F.set_item(before, slices, value))
 
 
 def _dot(x: Any, W: Any) -> Variable:
@@ -73,6 +106,7 @@ METHODS: dict[str, Any] = {
     "__pos__": lambda x: x,
     "__abs__": F.absolute,
     "__getitem__": F.get_item,
+    "__setitem__": _assign,
     "__iter__": _iterate,
     "__eq__": _compare(operator.eq),
     "__ne__": _compare(operator.ne),
@@ -88,6 +122,24 @@ METHODS: dict[str, Any] = {
     "mean": F.mean,
     "max": F.max,
     "min": F.min,
+    "prod": F.prod,
+    "var": F.var,
+    "std": F.std,
+    "cumsum": F.cumsum,
+    "cumprod": F.cumprod,
+    "trace": F.trace,
+    "diagonal": F.diagonal,
+    "squeeze": F.squeeze,
+    "swapaxes": F.swapaxes,
+    "repeat": F.repeat,
+    "round": F.round,
+    "argmax": _question("argmax"),
+    "argmin": _question("argmin"),
+    "argsort": _question("argsort"),
+    "any": _question("any"),
+    "all": _question("all"),
+    "nonzero": _question("nonzero"),
+    "tolist": _question("tolist"),
     "clip": F.clip,
     "matmul": F.matmul,
     "dot": F.matmul,
@@ -114,7 +166,21 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.exp: F.exp,
     np.log: F.log,
     np.sqrt: F.sqrt,
-    np.square: lambda x: x * x,
+    np.square: F.square,
+    np.sign: F.sign,
+    np.floor: F.floor,
+    np.ceil: F.ceil,
+    np.rint: F.round,
+    np.log1p: F.log1p,
+    np.expm1: F.expm1,
+    np.sinh: F.sinh,
+    np.cosh: F.cosh,
+    np.arcsin: F.asin,
+    np.arccos: F.acos,
+    np.arctan: F.atan,
+    np.arctan2: F.atan2,
+    np.maximum: F.maximum,
+    np.minimum: F.minimum,
 }
 COMPARISONS = (
     np.equal,
@@ -126,10 +192,10 @@ COMPARISONS = (
     np.isnan,
     np.isfinite,
     np.isinf,
-    np.sign,
-    np.floor,
-    np.ceil,
-    np.rint,
+    np.logical_not,
+    np.logical_and,
+    np.logical_or,
+    np.logical_xor,
 )
 ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: F.sum,
@@ -144,6 +210,40 @@ ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.concatenate: F.concat,
     np.dot: _dot,
     np.copy: F.copy,
+    np.where: F.where,
+    np.stack: F.stack,
+    np.split: F.split,
+    np.squeeze: F.squeeze,
+    np.swapaxes: F.swapaxes,
+    np.moveaxis: F.moveaxis,
+    np.flip: F.flip,
+    np.roll: F.roll,
+    np.repeat: F.repeat,
+    np.tile: F.tile,
+    np.pad: F.pad,
+    np.take_along_axis: F.take_along_axis,
+    np.sort: F.sort,
+    np.round: F.round,
+    np.prod: F.prod,
+    np.var: F.var,
+    np.std: F.std,
+    np.cumsum: F.cumsum,
+    np.cumprod: F.cumprod,
+    np.diagonal: F.diagonal,
+    np.diag: F.diag,
+    np.trace: F.trace,
+    np.tril: F.tril,
+    np.triu: F.triu,
+    np.outer: F.outer,
+    np.einsum: F.einsum,
+    np.linalg.norm: F.norm,
+    np.linalg.solve: F.solve,
+    np.linalg.inv: F.inv,
+    np.linalg.det: F.det,
+    np.linalg.slogdet: F.slogdet,
+    np.linalg.cholesky: F.cholesky,
+    np.linalg.svd: F.svd,
+    np.linalg.eigh: F.eigh,
 }
 ARRAY_QUESTIONS = (
     np.argmax,

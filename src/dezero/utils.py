@@ -11,7 +11,8 @@ from dezero.backend import Array, Shape, get_array_module
 from dezero.backend.convolution import get_conv_outsize, get_deconv_outsize, pair
 from dezero.backend.download import cache_dir, get_file
 from dezero.core.broadcast import sum_to_array as sum_to
-from dezero.functions.reduction import kept_shape, normalize_axis
+from dezero.functions.reduction import kept_shape
+from dezero.functions.shape import normalize_axis
 from dezero.gradcheck import array_allclose, array_equal, gradient_check, numerical_grad
 from dezero.viz import get_dot_graph, plot_dot_graph
 

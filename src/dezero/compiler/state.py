@@ -30,6 +30,7 @@ from dezero.compiler.trace import (
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 _OF_ENGINE = {"grad", "_retained", "output_index"}  # attributes of Variables
+_IN_GRAPH = ("creator", "generation", "created", "_written", "requires_grad")
 DEEPEST = 3  # lists in dicts in lists: where arrays are looked for
 
 
@@ -324,6 +325,7 @@ class Recorder:
         self.arguments: dict[int, int] = {}  # ids of Variables given as arguments
         self._marks: dict[int, int] = {}
         self._names: dict[int, tuple[Any, dict[str, Any]]] = {}  # of Variables
+        self._graphs: dict[int, list[Any]] = {}  # and their places in the graph
 
     def owner(self, x: Any) -> Owner:
         return Owner(x, self.arguments.get(id(x)))
@@ -358,6 +360,7 @@ class Recorder:
             if id(x) not in self.variables:
                 self.variables[id(x)] = x, data
                 self._names[id(x)] = x, dict(x.__dict__)
+                self._graphs[id(x)] = [getattr(x, name) for name in _IN_GRAPH]
             tracer = self.lift(data, Place("data", self.owner(x)))
             self.data_slot.__set__(x, tracer)
             return tracer
@@ -457,6 +460,9 @@ class Recorder:
         for x, data in self.variables.values():
             self.data_slot.__set__(x, data)
         for x, names in self._names.values():
+            if x._earlier is not names.get("_earlier", ()):  # x[i] = value, refused
+                for name, value in zip(_IN_GRAPH, self._graphs[id(x)], strict=True):
+                    setattr(x, name, value)
             for name in x.__dict__.keys() - names.keys() - _OF_ENGINE:
                 del x.__dict__[name]
             for name, value in names.items():
@@ -476,6 +482,12 @@ class Recorder:
     def check_names(self) -> None:
         """See that no attribute was hung on a Variable: nobody would set it again."""
         for x, names in self._names.values():
+            if x._earlier is not names.get("_earlier", ()):
+                raise CompileError(
+                    "x[i] = value: expected an x that the step made, got one from "
+                    f"outside, of shape {x.shape}, which would keep the graph",
+                    write="x = x.copy() in the step before it",
+                )
             for name, value in x.__dict__.items():
                 if name not in _OF_ENGINE and names.get(name, MISSING) is not value:
                     raise CompileError(

@@ -6,6 +6,7 @@ generation; ``backward()`` walks from the highest generation down.
 
 from dezero.backend import as_array
 from dezero.config import Config, no_grad, test_mode, using_config
+from dezero.core.assignment import assign, inputs_of
 from dezero.core.backward import propagate
 from dezero.core.broadcast import BroadcastTo, SumTo, broadcast_to, sum_to
 from dezero.core.function import Function, apply_binary
@@ -22,7 +23,9 @@ __all__ = [
     "as_array",
     "as_input",
     "as_variable",
+    "assign",
     "broadcast_to",
+    "inputs_of",
     "no_grad",
     "propagate",
     "sum_to",

@@ -18,6 +18,7 @@ import numpy as np
 
 from dezero.backend import get_array_module
 from dezero.config import switches, using_config
+from dezero.core.assignment import assigned, inputs_of
 from dezero.core.broadcast import broadcasts, sum_to
 from dezero.core.debug import fingerprints, known
 from dezero.core.function import Function, wrap
@@ -41,6 +42,7 @@ def propagate(
     waiting = {root.generation: [root]}
     generations = [-root.generation]  # a heap: the keys of waiting, highest first
     debug = switches.get().debug
+    any_assigned = bool(assigned)
     with using_config("enable_backprop", create_graph):
         while generations:
             ys = waiting.pop(-heappop(generations))
@@ -51,9 +53,11 @@ def propagate(
                 func = y.creator
                 if func is None or y not in grads:
                     continue  # ran with another of its outputs
+                created = y.created
+                if any_assigned:
+                    func.inputs = inputs_of(func, created)
                 if debug:
                     _check_contents(func)
-                created = y.created
                 if y._written > created:
                     raise _written_behind(func, y)
                 try:
@@ -302,13 +306,13 @@ def unchain_backward(self: Variable) -> None:
     >>> y.creator is None
     True
     """
-    funcs = [self.creator]
-    while funcs:
-        func = funcs.pop()
+    waiting = [(self.creator, self.created)]
+    while waiting:
+        func, created = waiting.pop()
         if func is not None:
-            for x in func.inputs:
+            for x in inputs_of(func, created):
                 made_by = x.creator
-                funcs.append(made_by)
+                waiting.append((made_by, x.created))
                 x.unchain()
                 # Its siblings too: the cell of an LSTM, whose output alone was used.
                 for sibling in () if made_by is None else made_by.outputs:

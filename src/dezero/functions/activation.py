@@ -10,7 +10,8 @@ from dezero.backend import Array, special
 from dezero.backend.tracing import kernel
 from dezero.core import Function, Variable
 from dezero.functions.elementwise import exp
-from dezero.functions.reduction import as_floating, normalize_axis, sum
+from dezero.functions.reduction import as_floating, sum
+from dezero.functions.shape import normalize_axis
 
 
 class Sigmoid(Function):

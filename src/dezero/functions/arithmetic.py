@@ -15,7 +15,7 @@ from dezero.backend import Array
 from dezero.core import Function, Variable, apply_binary, as_input
 
 
-def _misfit(operation: str, x0: Any, x1: Any, error: ValueError) -> ValueError:
+def misfit(operation: str, x0: Any, x1: Any, error: ValueError) -> ValueError:
     """What to raise in place of NumPy's ``error``, now that there is one."""
     shape0, shape1 = as_input(x0).shape, as_input(x1).shape
     try:
@@ -49,7 +49,7 @@ def add(x0: Any, x1: Any) -> Variable:
     try:
         return apply_binary(Add(), x0, x1)
     except ValueError as error:
-        raise _misfit("add", x0, x1, error) from None
+        raise misfit("add", x0, x1, error) from None
 
 
 class Sub(Function):
@@ -69,7 +69,7 @@ def sub(x0: Any, x1: Any) -> Variable:
     try:
         return apply_binary(Sub(), x0, x1)
     except ValueError as error:
-        raise _misfit("sub", x0, x1, error) from None
+        raise misfit("sub", x0, x1, error) from None
 
 
 def rsub(x0: Any, x1: Any) -> Variable:
@@ -101,7 +101,7 @@ def mul(x0: Any, x1: Any) -> Variable:
     try:
         return apply_binary(Mul(), x0, x1)
     except ValueError as error:
-        raise _misfit("mul", x0, x1, error) from None
+        raise misfit("mul", x0, x1, error) from None
 
 
 class Div(Function):
@@ -126,7 +126,7 @@ def div(x0: Any, x1: Any) -> Variable:
     try:
         return apply_binary(Div(), x0, x1)
     except ValueError as error:
-        raise _misfit("div", x0, x1, error) from None
+        raise misfit("div", x0, x1, error) from None
 
 
 def rdiv(x0: Any, x1: Any) -> Variable:
@@ -226,7 +226,7 @@ def pow(x: Any, c: Any) -> Variable:
     try:
         return Power()(x, c) if number is None else Pow(number)(x)
     except ValueError as error:
-        raise _misfit("pow", x, c, error) from None
+        raise misfit("pow", x, c, error) from None
 
 
 def rpow(x: Any, c: Any) -> Variable:
@@ -241,7 +241,7 @@ def rpow(x: Any, c: Any) -> Variable:
     try:
         return RPow(number)(x)
     except ValueError as error:
-        raise _misfit("pow", number, x, error) from None
+        raise misfit("pow", number, x, error) from None
 
 
 def _number(c: Any) -> Any:
@@ -271,7 +271,7 @@ def mod(x0: Any, x1: Any) -> Variable:
     try:
         return Mod()(x0, x1)
     except ValueError as error:
-        raise _misfit("mod", x0, x1, error) from None
+        raise misfit("mod", x0, x1, error) from None
 
 
 def rmod(x0: Any, x1: Any) -> Variable:
@@ -289,9 +289,12 @@ class Abs(Function):
 
 
 def absolute(x: Any) -> Variable:
-    """``|x|``, elementwise; its derivative at 0 is taken as 0.
+    """``|x|``, elementwise; its derivative at 0 is taken as 0. ``abs`` is the same.
 
     >>> absolute(np.array([1, -2]))
     variable([1 2])
     """
     return Abs()(x)
+
+
+abs = absolute

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from dezero.backend import Array
+from dezero.backend.tracing import kernel
 from dezero.core import Function, Variable, as_input
 
 
@@ -116,6 +118,102 @@ def sqrt(x: Any) -> Variable:
     variable(3.0)
     """
     return Sqrt()(x)
+
+
+def square(x: Any) -> Variable:
+    """``x ** 2``, elementwise.
+
+    >>> square(np.array([1.0, -3.0]))
+    variable([1. 9.])
+    """
+    x = as_input(x)
+    return x * x
+
+
+class Log1p(Function):
+    takes_scalars = True
+    forward = staticmethod(np.log1p)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy / (1 + x)
+
+
+def log1p(x: Any) -> Variable:
+    """``log(1 + x)``, exact for small ``x``, too.
+
+    >>> log1p(np.array([0.0, 1e-20]))
+    variable([0.e+00 1.e-20])
+    """
+    return Log1p()(x)
+
+
+class Expm1(Function):
+    takes_scalars = True
+    forward = staticmethod(np.expm1)
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy * exp(x)
+
+
+def expm1(x: Any) -> Variable:
+    """``exp(x) - 1``, exact for small ``x``, too.
+
+    >>> expm1(np.array([0.0, 1e-20]))
+    variable([0.e+00 1.e-20])
+    """
+    return Expm1()(x)
+
+
+# erf(t) = 1 - exp(-t (9/8 + Q(t))) for 0 <= t, with the coefficients of Q from the
+# lowest on; those of compiler/mathematics.py, for each type.
+_ERF = {
+    np.dtype(np.float32): [
+        *(0.0033791717, 0.6366194, 0.10277759, -0.019151868, -0.00016287784),
+        *(0.0016696291, -0.0006342838, 0.00011804714, -9.301295e-06),
+    ],
+    np.dtype(np.float64): [
+        *(0.003379167095512568, 0.6366197723675837, 0.10277260330178167),
+        *(-0.01912844700488509, -0.00020919469737020128, 0.0016962064066586085),
+        *(-0.0005901256675788924, 2.587904619462423e-05, 6.449061457265176e-05),
+        *(-2.972139689604452e-05, 3.4029274237149688e-06, 2.8407005432726456e-06),
+        *(-1.7471915039845292e-06, 3.409380421787834e-07, 1.3420960365347467e-07),
+        *(-1.4020958256919386e-07, 6.508298584599283e-08, -2.0744993571892614e-08),
+        *(4.9400772186049485e-09, -8.963263810689663e-10, 1.2296947451596077e-10),
+        *(-1.2394580248563437e-11, 8.672372399713623e-13, -3.7649209306155806e-14),
+        7.637515723884676e-16,
+    ],
+}
+
+
+@kernel
+def _erf(x: Array) -> Array:
+    t = np.minimum(np.abs(x), 6)  # from there on it is 1 to the last digit
+    *lower, q = _ERF[x.dtype]
+    for c in reversed(lower):
+        q = q * t + c
+    # By expm1, what is left of 1 - exp(...) is exact near 0, too.
+    return np.copysign(np.expm1(-(t * 1.125 + t * q)), x)
+
+
+class Erf(Function):
+    def forward(self, x: Array) -> Array:
+        return _erf(x if x.dtype in _ERF else x.astype(np.float64))
+
+    def backward(self, gy: Variable) -> Variable:
+        (x,) = self.inputs
+        return gy * (exp(-(x * x)) * (2 / math.sqrt(math.pi)))
+
+
+def erf(x: Any) -> Variable:
+    """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from
+    0 to ``x``: exact but for the last digit.
+
+    >>> erf(np.array([0.0, 0.5, -10.0]))
+    variable([ 0.          0.52049988 -1.        ])
+    """
+    return Erf()(x)
 
 
 class Clip(Function):

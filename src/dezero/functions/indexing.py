@@ -9,7 +9,10 @@ import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
 from dezero.backend.tracing import is_traced, kernel, require
-from dezero.core import Function, Variable, as_input
+from dezero.core import Function, Variable, as_input, sum_to
+from dezero.functions.reduction import sum
+from dezero.functions.selection import where
+from dezero.functions.shape import astype, reshape
 
 
 def _bare(index: Any) -> Any:
@@ -99,6 +102,79 @@ def get_item(x: Any, slices: Any) -> Variable:
             f"get_item: expected an index that fits x {x.shape}, got one where {error}"
         ) from None
     return y
+
+
+class SetItem(Function):
+    def __init__(self, slices: Any) -> None:
+        self.slices = slices
+
+    def forward(self, x: Array, value: Array) -> Array:
+        y = x.copy()
+        y[self.slices] = value
+        return y
+
+    def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
+        x, value = self.inputs
+        gx = SetItem(self.slices)(gy, 0) if x.requires_grad else None
+        return gx, self._arrived(gy, value) if value.requires_grad else None
+
+    def _arrived(self, gy: Variable, value: Variable) -> Variable:
+        """The gradient at the places that ``value`` was written to."""
+        xp = get_array_module(gy)
+        shape = value.shape
+        if value.size == 1:  # without x[mask], the length of which nobody knows
+            written = xp.zeros(gy.shape, bool)
+            written[self.slices] = True
+            return reshape(sum(where(written, gy, 0)), shape)
+        g = get_item(gy, self.slices)
+        if _repeats(self.slices):  # the last that was written to a place is there
+            numbers = xp.arange(g.size).reshape(g.shape)
+            places = xp.zeros(gy.shape, int)
+            places[self.slices] = numbers
+            g = where(places[self.slices] == numbers, g, 0)
+        # As NumPy has it, value may have more axes, of length 1, at its front.
+        return reshape(sum_to(g, shape[max(len(shape) - g.ndim, 0) :]), shape)
+
+
+def set_item(x: Any, slices: Any, value: Any) -> Variable:
+    """``x`` with ``value`` in the place of ``x[slices]``; ``x`` itself stays as it is.
+
+    This is what ``x[slices] = value`` makes of a Variable. Written twice to one place,
+    the last one is there, and it gets the gradient.
+
+    Args:
+        x: Variable or array.
+        slices: As NumPy indexes: slices, integers, booleans or arrays.
+        value: Variable, array or number that broadcasts to ``x[slices]``.
+
+    Raises:
+        IndexError: An index is out of range.
+        TypeError: ``x`` is of integers, and a gradient is asked of ``value``.
+        ValueError: ``value`` does not broadcast to ``x[slices]``.
+
+    >>> set_item(np.array([1.0, 2.0, 3.0]), slice(1), 0)
+    variable([0. 2. 3.])
+    """
+    x, value, slices = as_input(x), as_input(value), _bare(slices)
+    if value.requires_grad and value.dtype.kind in "fc":
+        if x.dtype.kind not in "fc":
+            raise TypeError(
+                "set_item: expected x of a floating type, as value has a gradient, "
+                f"got {x.dtype}; write x.astype({value.dtype})"
+            )
+        if value.dtype != x.dtype:
+            value = astype(value, x.dtype)
+    try:
+        return SetItem(slices)(x, value)
+    except IndexError as error:
+        raise IndexError(
+            f"set_item: expected an index that fits x {x.shape}, got one where {error}"
+        ) from None
+    except ValueError:
+        raise ValueError(
+            f"set_item: expected a value that broadcasts to x[slices] "
+            f"{x.data[slices].shape}, got {value.shape}"
+        ) from None
 
 
 def embed_id(x: Any, W: Any) -> Variable:

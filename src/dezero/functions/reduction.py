@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,31 +10,7 @@ import numpy as np
 from dezero.backend import Array, Shape
 from dezero.core import BroadcastTo, Function, Variable, as_input, broadcast_to
 from dezero.functions.elementwise import clip, exp
-from dezero.functions.shape import astype, reshape
-
-Axis = int | tuple[int, ...] | None
-
-
-def normalize_axis(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
-    """``axis`` as a tuple of axes counted from the front; ``None`` is all of them.
-
-    Raises:
-        TypeError: An axis is not an integer.
-        ValueError: An axis is out of range or named twice.
-    """
-    if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    try:
-        counted = tuple(index(i) + ndim if i < 0 else index(i) for i in axes)
-    except TypeError:
-        raise TypeError(
-            f"{operation}: expected integers as axis, or None, got {axis!r}"
-        ) from None
-    if len(set(counted)) < len(counted) or not all(0 <= i < ndim for i in counted):
-        allowed = f"from {-ndim} to {ndim - 1}, each once" if ndim else "None"
-        raise ValueError(f"{operation}: expected axis {allowed}, got {axis}")
-    return counted
+from dezero.functions.shape import Axis, astype, normalize_axis, reshape
 
 
 def _filled_axes(operation: str, axis: Any, shape: Shape) -> tuple[int, ...]:

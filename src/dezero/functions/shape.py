@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,30 @@ import numpy as np
 from dezero.backend import Array, Shape, get_array_module
 from dezero.core import Function, Variable, as_input
 from dezero.core.broadcast import as_shape
+
+Axis = int | tuple[int, ...] | None
+
+
+def normalize_axis(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
+    """``axis`` as a tuple of axes counted from the front; ``None`` is all of them.
+
+    Raises:
+        TypeError: An axis is not an integer.
+        ValueError: An axis is out of range or named twice.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    try:
+        counted = tuple(index(i) + ndim if i < 0 else index(i) for i in axes)
+    except TypeError:
+        raise TypeError(
+            f"{operation}: expected integers as axis, or None, got {axis!r}"
+        ) from None
+    if len(set(counted)) < len(counted) or not all(0 <= i < ndim for i in counted):
+        allowed = f"from {-ndim} to {ndim - 1}, each once" if ndim else "None"
+        raise ValueError(f"{operation}: expected axis {allowed}, got {axis}")
+    return counted
 
 
 class Reshape(Function):
@@ -159,48 +183,60 @@ def copy(x: Any) -> Variable:
     return Copy()(x)
 
 
-class Concat(Function):
-    def __init__(self, axis: int) -> None:
-        self.axis = axis
-
-    def forward(self, *xs: Array) -> Array:
-        return get_array_module(xs[0]).concatenate(xs, axis=self.axis)
-
-    def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
-        gxs = []
-        start = 0
-        for x in self.inputs:
-            stop = start + x.shape[self.axis]
-            place = (*(slice(None),) * self.axis, slice(start, stop))
-            gxs.append(gy[place] if x.requires_grad else None)
-            start = stop
-        return tuple(gxs)
-
-
-def concat(xs: Iterable[Any], axis: int = 0) -> Variable:
-    """Several ``x`` one behind the other, along an axis that they have.
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Variable:
+    """``x`` without its axes of length 1: all of them, or those in ``axis``.
 
     Raises:
-        ValueError: There is none; or they differ in an axis other than ``axis``.
+        ValueError: There is no such axis, or its length is not 1.
 
-    >>> concat([np.array([[1], [2]]), np.array([[3, 4], [5, 6]])], axis=1)
-    variable([[1 3 4]
-              [2 5 6]])
+    >>> squeeze(np.zeros((1, 2, 1)), axis=0).shape
+    (2, 1)
     """
-    xs = [as_input(x) for x in xs]
-    shapes = [x.shape for x in xs]
-    if not xs:
-        raise ValueError("concat: expected one array or more, got none")
-    if not -xs[0].ndim <= axis < xs[0].ndim:
+    x = as_input(x)
+    axes = normalize_axis("squeeze", axis, x.ndim)
+    if axis is not None and any(x.shape[i] != 1 for i in axes):
         raise ValueError(
-            f"concat: expected axis from {-xs[0].ndim} to {xs[0].ndim - 1} for x "
-            f"{shapes[0]}, got {axis}"
+            f"squeeze: expected axes of length 1, got axis {axis} of x {x.shape}"
         )
-    axis %= xs[0].ndim
-    others = {(*shape[:axis], *shape[axis + 1 :], len(shape)) for shape in shapes}
-    if len(others) > 1:
+    return reshape(x, [n for i, n in enumerate(x.shape) if n != 1 or i not in axes])
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
+    """``x`` with two of its axes exchanged.
+
+    Raises:
+        ValueError: There is no such axis.
+
+    >>> swapaxes(np.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
+    x = as_input(x)
+    (i,) = normalize_axis("swapaxes", axis1, x.ndim)
+    (j,) = normalize_axis("swapaxes", axis2, x.ndim)
+    axes = list(range(x.ndim))
+    axes[i], axes[j] = j, i
+    return transpose(x, tuple(axes))
+
+
+def moveaxis(x: Any, source: Any, destination: Any) -> Variable:
+    """``x`` with axes ``source`` moved to the places ``destination``; the others stay
+    in their order.
+
+    Raises:
+        ValueError: There is no such axis, or there are not as many places as axes.
+
+    >>> moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = as_input(x)
+    sources = normalize_axis("moveaxis", source, x.ndim)
+    places = normalize_axis("moveaxis", destination, x.ndim)
+    if len(sources) != len(places):
         raise ValueError(
-            f"concat: expected shapes that are equal but for axis {axis}, got "
-            + ", ".join(map(str, shapes))
+            f"moveaxis: expected as many places as axes, got source {source} and "
+            f"destination {destination}"
         )
-    return Concat(axis)(*xs)
+    axes = [i for i in range(x.ndim) if i not in sources]
+    for place, i in sorted(zip(places, sources, strict=True)):
+        axes.insert(place, i)
+    return transpose(x, tuple(axes))

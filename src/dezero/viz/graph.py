@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from dezero.core import Function, Parameter, Variable
+from dezero.core import Function, Parameter, Variable, inputs_of
 from dezero.core.variable import Number
 
 
@@ -83,8 +83,8 @@ class _Recorder:
         self.counts = {"f": 0, "v": 0}
 
     def run(self, roots: list[Variable]) -> Graph:
-        for func in _functions_behind(roots):
-            inputs = [self.variable(x) for x in func.inputs]
+        for created, func in _functions_behind(roots):
+            inputs = [self.variable(x) for x in inputs_of(func, created)]
             index = self.add(
                 func, "f", Kind.FUNCTION, type(func).__name__, "", func.generation
             )
@@ -121,8 +121,9 @@ class _Recorder:
         return index
 
 
-def _functions_behind(roots: Iterable[Variable]) -> list[Function]:
-    """Every Function that backward from ``roots`` would reach, first created first."""
+def _functions_behind(roots: Iterable[Variable]) -> list[tuple[int, Function]]:
+    """Every Function that backward from ``roots`` would reach, and when it was created:
+    the first first."""
     found: dict[int, tuple[int, int, Function]] = {}
     waiting = list(roots)
     while waiting:
@@ -130,8 +131,8 @@ def _functions_behind(roots: Iterable[Variable]) -> list[Function]:
         func = y.creator
         if func is not None and id(func) not in found:
             found[id(func)] = (func.generation, y.created, func)
-            waiting.extend(func.inputs)
-    return [func for *_, func in sorted(found.values(), key=lambda entry: entry[:2])]
+            waiting.extend(inputs_of(func, y.created))
+    return [entry[1:] for entry in sorted(found.values(), key=lambda entry: entry[:2])]
 
 
 def _digits(number: complex) -> str:
