@@ -283,16 +283,65 @@ def test_setup_gives_the_optimizer_and_is_needed() -> None:
 
 @pytest.mark.parametrize(
     ("target", "got"),
-    [([Parameter(np.ones(1))], "list"), (None, "NoneType"), (MLP, "the class MLP")],
+    [
+        (None, "NoneType"),
+        (3, "int"),
+        (MLP, "the class MLP"),
+        ([Variable(np.ones(1))], "a list with a Variable"),
+        ("model", "a str with a str"),
+        (Parameter(np.ones(1)), "a Parameter; write a list of them"),
+    ],
 )
 def test_what_has_no_parameters_is_no_target(target: Any, got: str) -> None:
     optimizer = SGD()
     with pytest.raises(TypeError) as caught:
         optimizer.setup(target)
     assert str(caught.value) == (
-        f"SGD.setup: expected a model, or what has a method params(), got {got}"
+        f"SGD.setup: expected a model or Parameters, got {got}"
     )
     assert optimizer.target is None
+
+
+@pytest.mark.parametrize("empty", [[], iter(())])
+def test_no_parameters_are_no_target(empty: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        SGD().setup(empty)
+    assert str(caught.value) == (
+        "SGD.setup: expected a model or Parameters, got none: an empty "
+        + type(empty).__name__
+    )
+
+
+@every_optimizer
+def test_some_parameters_are_a_target(make: Any) -> None:
+    layer = Parameters(np.ones(2), np.ones(3), np.ones(1))
+    a, b, c = layer.params()
+    whole, part = Parameters(np.ones(2), np.ones(1)), make().setup(p for p in (a, c))
+    descend(make().setup(whole), 3)
+    descend(part, 3)
+    for p, q in zip((a, c), whole.params(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    np.testing.assert_array_equal(b.data, 1)
+    twin = copy.deepcopy(part)
+    assert [p.shape for p in twin.target.params()] == [(2,), (1,)]
+
+
+def test_moments_are_of_one_model() -> None:
+    one, other = Parameters(np.ones(2)), Parameters(np.ones(2))
+    adam = Adam().setup(other).setup(one)  # nothing was done yet
+    descend(adam, 2)
+    before = one.parts[0].data.copy()
+    adam.setup(one).setup(one.params())  # the same parameters
+    with pytest.raises(ValueError) as caught:
+        adam.setup(other)
+    assert str(caught.value) == (
+        "Adam.setup: expected the model that it has updated so far, got another one; "
+        "write a new Adam for it, as moments are of one model"
+    )
+    assert list(adam.target.params()) == one.parts  # type: ignore[union-attr]
+    one.parts.append(Parameter(np.ones(2)))  # a model may grow
+    descend(adam.setup(one), 1)
+    assert adam.t == 3 and (one.parts[0].data != before).all()
 
 
 def test_an_optimizer_of_a_user() -> None:
@@ -416,6 +465,24 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
     assert before.keys() == after.keys()
     for name, value in before.items():
         np.testing.assert_array_equal(after[name], value)
+
+
+def test_numbers_that_are_none_do_not_fit() -> None:
+    layer = Parameters(np.ones(2))
+    sgd = SGD(lr=0.5).setup(layer)
+    for bad, got in (
+        (np.ones(2), "shape (2,)"),
+        (np.array("a"), "shape () of type <U1"),
+    ):
+        with pytest.raises(DataError) as caught:
+            sgd.load_state_dict({"lr": bad})
+        assert str(caught.value) == (
+            "SGD.load_state_dict: expected the state of an optimizer of this kind for "
+            f"this model, got one where\n  lr: expected one number, got {got}"
+        )
+    assert sgd.lr == 0.5
+    sgd.lr = np.float32(0.25)  # type: ignore[assignment]
+    assert sgd.state_dict() == {"lr": 0.25}
 
 
 # -- hooks --------------------------------------------------------------------------

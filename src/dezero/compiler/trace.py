@@ -169,6 +169,14 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
 
     __hash__ = object.__hash__
 
+    def as_number(self) -> Tracer:
+        if self.weak:
+            return self
+        x = self.trace.cast(self, np.dtype(float))
+        y = Tracer(self.trace, Storage(x.node, x.value), weak=True)
+        y.storage.number = True
+        return y
+
     # -- what is not --------------------------------------------------------------
 
     def _read(self, how: str) -> Array:
