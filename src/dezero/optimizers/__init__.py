@@ -2,6 +2,7 @@
 
 from dezero.optimizers.adam import Adam, AdamW, NAdam, RAdam
 from dezero.optimizers.adaptive import AdaDelta, AdaGrad, Lion, RMSprop
+from dezero.optimizers.groups import Groups, split
 from dezero.optimizers.hooks import ClipGrad, FreezeParam, WeightDecay
 from dezero.optimizers.layerwise import LAMB, Muon
 from dezero.optimizers.optimizer import ArrayOptimizer, ElementwiseOptimizer, Optimizer
@@ -18,6 +19,7 @@ __all__ = [
     "ClipGrad",
     "ElementwiseOptimizer",
     "FreezeParam",
+    "Groups",
     "Lion",
     "MomentumSGD",
     "Muon",
@@ -26,4 +28,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "WeightDecay",
+    "split",
 ]

@@ -175,9 +175,7 @@ class ArrayOptimizer(Optimizer):
     def __init__(self) -> None:
         super().__init__()
         self.state: dict[Parameter, list[Array]] = {}
-        self._made: dict[
-            Parameter, Array | None
-        ] = {}  # the data that update_one made last
+        self._made: dict[Parameter, Array | None] = {}  # the data it made last
 
     def _as_target(self, target: Any) -> Target:
         found = super()._as_target(target)
