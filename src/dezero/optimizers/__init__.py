@@ -6,6 +6,18 @@ from dezero.optimizers.groups import Groups, split
 from dezero.optimizers.hooks import ClipGrad, FreezeParam, WeightDecay
 from dezero.optimizers.layerwise import LAMB, Muon
 from dezero.optimizers.optimizer import ArrayOptimizer, ElementwiseOptimizer, Optimizer
+from dezero.optimizers.schedule import Schedule
+from dezero.optimizers.schedules import (
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    MultiStep,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    StepDecay,
+)
 from dezero.optimizers.sgd import SGD, MomentumSGD
 
 __all__ = [
@@ -17,16 +29,26 @@ __all__ = [
     "AdamW",
     "ArrayOptimizer",
     "ClipGrad",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
     "ElementwiseOptimizer",
+    "Exponential",
     "FreezeParam",
     "Groups",
     "Lion",
     "MomentumSGD",
+    "MultiStep",
     "Muon",
     "NAdam",
+    "OneCycle",
     "Optimizer",
+    "Plateau",
+    "Polynomial",
     "RAdam",
     "RMSprop",
+    "Schedule",
+    "StepDecay",
     "WeightDecay",
     "split",
 ]

@@ -69,7 +69,7 @@ class Optimizer(Stateful):
     """
 
     numbers_vary = True  # lr above all
-    rate_name: str | None = "lr"  # which attribute is the step size: schedules set it
+    rate_name = "lr"  # which attribute is the step size: schedules set it
 
     def __init__(self) -> None:
         self.target: Target | None = None
