@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dezero
 import dezero.functions as F
 import dezero.layers as L
 from dezero import Layer, Parameter, Variable
@@ -24,6 +25,7 @@ from dezero.optimizers import (
     AdaGrad,
     Adam,
     ClipGrad,
+    ClipValue,
     ElementwiseOptimizer,
     FreezeParam,
     MomentumSGD,
@@ -563,6 +565,49 @@ def test_clip_grad_leaves_out_a_step_without_direction(make: Any, bad: float) ->
         np.testing.assert_array_equal(p.data, old)
     for new, old in zip(optimizer.state.values(), moments, strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clip_value(dtype: Any) -> None:
+    params = with_gradients(np.array([3.0, -0.25, -np.inf, np.nan], dtype))
+    gx = params[0].grad.data  # type: ignore[union-attr]
+    ClipValue(0.5)(params)
+    np.testing.assert_array_equal(grads_of(params)[0], [0.5, -0.25, -0.5, np.nan])
+    assert grads_of(params)[0].dtype == dtype and gx[0] == 3
+    with pytest.raises(ValueError) as caught:
+        ClipValue(0)
+    assert str(caught.value) == "ClipValue: expected a limit above 0, got 0"
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_gradients_of_parts_are_that_of_the_whole(compiled: bool) -> None:
+    wrap = dezero.compile if compiled else lambda f: f
+    np.random.seed(0)
+    x, t = np.random.randn(12, 3), np.random.randint(4, size=12)
+    whole = MLP((5, 4))
+    whole(x)
+    parts = copy.deepcopy(whole)
+    a, b = Adam(0.1).setup(whole), Adam(0.1).setup(parts)
+
+    def backward(x: Any, t: Any) -> Variable:
+        loss: Variable = F.softmax_cross_entropy(parts(x), t) / 3
+        loss.backward()
+        return loss
+
+    def update() -> None:
+        b.update()
+        parts.cleargrads()
+
+    backward, update = wrap(backward), wrap(update)
+    for _ in range(4):
+        whole.cleargrads()
+        F.softmax_cross_entropy(whole(x), t).backward()
+        a.update()
+        for i in range(0, 12, 4):
+            backward(x[i : i + 4], t[i : i + 4])
+        update()
+    for p, q in zip(whole.params(), parts.params(), strict=True):
+        np.testing.assert_allclose(q.data, p.data, rtol=1e-3, atol=1e-4)
 
 
 def test_freeze_param() -> None:

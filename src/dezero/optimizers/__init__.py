@@ -2,8 +2,9 @@
 
 from dezero.optimizers.adam import Adam, AdamW, NAdam, RAdam
 from dezero.optimizers.adaptive import AdaDelta, AdaGrad, Lion, RMSprop
+from dezero.optimizers.average import EMA
 from dezero.optimizers.groups import Groups, split
-from dezero.optimizers.hooks import ClipGrad, FreezeParam, WeightDecay
+from dezero.optimizers.hooks import ClipGrad, ClipValue, FreezeParam, WeightDecay
 from dezero.optimizers.layerwise import LAMB, Muon
 from dezero.optimizers.optimizer import ArrayOptimizer, ElementwiseOptimizer, Optimizer
 from dezero.optimizers.schedule import Schedule
@@ -21,6 +22,7 @@ from dezero.optimizers.schedules import (
 from dezero.optimizers.sgd import SGD, MomentumSGD
 
 __all__ = [
+    "EMA",
     "LAMB",
     "SGD",
     "AdaDelta",
@@ -29,6 +31,7 @@ __all__ = [
     "AdamW",
     "ArrayOptimizer",
     "ClipGrad",
+    "ClipValue",
     "Constant",
     "Cosine",
     "CosineRestarts",

@@ -50,8 +50,43 @@ class Listed:
         return self._listed
 
 
+def as_target(operation: str, target: Any) -> Target:
+    """``target`` if it has parameters, or the Parameters in it as a target."""
+    if not isinstance(target, type) and hasattr(target, "params"):
+        found: Target = target
+        return found
+    who = f"{operation}: expected a model or Parameters"
+    got = type(target).__name__
+    if isinstance(target, type):
+        raise TypeError(f"{who}, got the class {target.__name__}")
+    if isinstance(target, Variable):
+        raise TypeError(f"{who}, got a {got}; write a list of them")
+    if not isinstance(target, Iterable):
+        raise TypeError(f"{who}, got {got}")
+    params = list(target)
+    for param in params:
+        if not isinstance(param, Parameter):
+            kind = type(param).__name__
+            raise TypeError(f"{who}, got a {got} with a {kind}")
+    if not params:
+        raise ValueError(f"{who}, got none: an empty {got}")
+    return Listed(params)
+
+
 class Optimizer(Stateful):
     """Moves parameters by their gradients. Subclass it and write ``update_one``.
+
+    Gradients add up until they are cleared. So a batch that is too large for the memory
+    goes through in parts, whose losses are divided by their number, before one update::
+
+        for i, (x, t) in enumerate(loader):
+            loss = F.softmax_cross_entropy(model(x), t) / 4
+            loss.backward()
+            if i % 4 == 3:
+                optimizer.update()
+                model.cleargrads()
+
+    (The two halves of the loop compile, each as a step of its own.)
 
     Attributes:
         target: The Layer whose parameters are updated.
@@ -94,25 +129,7 @@ class Optimizer(Stateful):
         return self
 
     def _as_target(self, target: Any) -> Target:
-        if not isinstance(target, type) and hasattr(target, "params"):
-            found: Target = target
-            return found
-        who = f"{type(self).__name__}.setup: expected a model or Parameters"
-        got = type(target).__name__
-        if isinstance(target, type):
-            raise TypeError(f"{who}, got the class {target.__name__}")
-        if isinstance(target, Variable):
-            raise TypeError(f"{who}, got a {got}; write a list of them")
-        if not isinstance(target, Iterable):
-            raise TypeError(f"{who}, got {got}")
-        params = list(target)
-        for param in params:
-            if not isinstance(param, Parameter):
-                kind = type(param).__name__
-                raise TypeError(f"{who}, got a {got} with a {kind}")
-        if not params:
-            raise ValueError(f"{who}, got none: an empty {got}")
-        return Listed(params)
+        return as_target(f"{type(self).__name__}.setup", target)
 
     @property
     def members(self) -> tuple[Optimizer, ...]:

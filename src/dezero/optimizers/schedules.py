@@ -76,7 +76,7 @@ class MultiStep(Schedule):
         ValueError: A milestone is below 1, there is none, or ``gamma`` not above 0.
 
     >>> optimizer = dezero.optimizers.SGD(lr=0.4)
-    >>> schedule = dezero.optimizers.MultiStep(optimizer, milestones=[30, 60, 80], gamma=0.1)
+    >>> schedule = dezero.optimizers.MultiStep(optimizer, [30, 60, 80], gamma=0.1)
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Cosine(_Fall):
             between 0 and 1.
 
     >>> optimizer = dezero.optimizers.AdamW(alpha=3e-4)
-    >>> schedule = dezero.optimizers.Cosine(optimizer, steps=10_000, warmup=500, floor=0.1)
+    >>> schedule = dezero.optimizers.Cosine(optimizer, 10_000, warmup=500, floor=0.1)
     >>> [round(schedule.factor(t), 3) for t in (0, 250, 500, 5250, 10_000, 20_000)]
     [0.002, 0.501, 1.0, 0.55, 0.1, 0.1]
     """
