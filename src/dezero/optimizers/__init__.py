@@ -7,6 +7,7 @@ from dezero.optimizers.groups import Groups, split
 from dezero.optimizers.hooks import ClipGrad, ClipValue, FreezeParam, WeightDecay
 from dezero.optimizers.layerwise import LAMB, Muon
 from dezero.optimizers.optimizer import ArrayOptimizer, ElementwiseOptimizer, Optimizer
+from dezero.optimizers.precision import LossScaler
 from dezero.optimizers.schedule import Schedule
 from dezero.optimizers.schedules import (
     Constant,
@@ -40,6 +41,7 @@ __all__ = [
     "FreezeParam",
     "Groups",
     "Lion",
+    "LossScaler",
     "MomentumSGD",
     "MultiStep",
     "Muon",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
+from dezero.backend.tracing import TracedArray
 from dezero.errors import DataError
 
 State = Mapping[str, Array]
@@ -34,7 +35,7 @@ def numbers_of(owner: Any) -> list[str]:
     return [
         name
         for name, value in vars(owner).items()
-        if isinstance(value, (int, float, np.number))
+        if isinstance(value, (int, float, np.number, TracedArray))
     ]
 
 
