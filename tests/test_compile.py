@@ -905,6 +905,7 @@ def test_two_optimizers_for_parts_of_one_model() -> None:
 HOOKS: dict[str, Callable[[Any], list[Any]]] = {
     "decay": lambda m: [optimizers.WeightDecay(0.01)],
     "clip": lambda m: [optimizers.ClipGrad(0.1)],
+    "clip values": lambda m: [optimizers.ClipValue(0.01)],
     "clip, which does nothing": lambda m: [optimizers.ClipGrad(1e3)],
     "freeze a layer": lambda m: [optimizers.FreezeParam(m.l1)],
     "freeze a parameter": lambda m: [optimizers.FreezeParam(m.l2.W, m.l1.b)],

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dezero
 import dezero.functions as F
 import dezero.layers as L
 from dezero import Layer, Parameter, Variable
@@ -24,6 +25,7 @@ from dezero.optimizers import (
     AdaGrad,
     Adam,
     ClipGrad,
+    ClipValue,
     ElementwiseOptimizer,
     FreezeParam,
     MomentumSGD,
@@ -283,16 +285,65 @@ def test_setup_gives_the_optimizer_and_is_needed() -> None:
 
 @pytest.mark.parametrize(
     ("target", "got"),
-    [([Parameter(np.ones(1))], "list"), (None, "NoneType"), (MLP, "the class MLP")],
+    [
+        (None, "NoneType"),
+        (3, "int"),
+        (MLP, "the class MLP"),
+        ([Variable(np.ones(1))], "a list with a Variable"),
+        ("model", "a str with a str"),
+        (Parameter(np.ones(1)), "a Parameter; write a list of them"),
+    ],
 )
 def test_what_has_no_parameters_is_no_target(target: Any, got: str) -> None:
     optimizer = SGD()
     with pytest.raises(TypeError) as caught:
         optimizer.setup(target)
     assert str(caught.value) == (
-        f"SGD.setup: expected a model, or what has a method params(), got {got}"
+        f"SGD.setup: expected a model or Parameters, got {got}"
     )
     assert optimizer.target is None
+
+
+@pytest.mark.parametrize("empty", [[], iter(())])
+def test_no_parameters_are_no_target(empty: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        SGD().setup(empty)
+    assert str(caught.value) == (
+        "SGD.setup: expected a model or Parameters, got none: an empty "
+        + type(empty).__name__
+    )
+
+
+@every_optimizer
+def test_some_parameters_are_a_target(make: Any) -> None:
+    layer = Parameters(np.ones(2), np.ones(3), np.ones(1))
+    a, b, c = layer.params()
+    whole, part = Parameters(np.ones(2), np.ones(1)), make().setup(p for p in (a, c))
+    descend(make().setup(whole), 3)
+    descend(part, 3)
+    for p, q in zip((a, c), whole.params(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    np.testing.assert_array_equal(b.data, 1)
+    twin = copy.deepcopy(part)
+    assert [p.shape for p in twin.target.params()] == [(2,), (1,)]
+
+
+def test_moments_are_of_one_model() -> None:
+    one, other = Parameters(np.ones(2)), Parameters(np.ones(2))
+    adam = Adam().setup(other).setup(one)  # nothing was done yet
+    descend(adam, 2)
+    before = one.parts[0].data.copy()
+    adam.setup(one).setup(one.params())  # the same parameters
+    with pytest.raises(ValueError) as caught:
+        adam.setup(other)
+    assert str(caught.value) == (
+        "Adam.setup: expected the model that it has updated so far, got another one; "
+        "write a new Adam for it, as moments are of one model"
+    )
+    assert list(adam.target.params()) == one.parts  # type: ignore[union-attr]
+    one.parts.append(Parameter(np.ones(2)))  # a model may grow
+    descend(adam.setup(one), 1)
+    assert adam.t == 3 and (one.parts[0].data != before).all()
 
 
 def test_an_optimizer_of_a_user() -> None:
@@ -418,6 +469,24 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         np.testing.assert_array_equal(after[name], value)
 
 
+def test_numbers_that_are_none_do_not_fit() -> None:
+    layer = Parameters(np.ones(2))
+    sgd = SGD(lr=0.5).setup(layer)
+    for bad, got in (
+        (np.ones(2), "shape (2,)"),
+        (np.array("a"), "shape () of type <U1"),
+    ):
+        with pytest.raises(DataError) as caught:
+            sgd.load_state_dict({"lr": bad})
+        assert str(caught.value) == (
+            "SGD.load_state_dict: expected the state of an optimizer of this kind for "
+            f"this model, got one where\n  lr: expected one number, got {got}"
+        )
+    assert sgd.lr == 0.5
+    sgd.lr = np.float32(0.25)  # type: ignore[assignment]
+    assert sgd.state_dict() == {"lr": 0.25}
+
+
 # -- hooks --------------------------------------------------------------------------
 
 
@@ -496,6 +565,49 @@ def test_clip_grad_leaves_out_a_step_without_direction(make: Any, bad: float) ->
         np.testing.assert_array_equal(p.data, old)
     for new, old in zip(optimizer.state.values(), moments, strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clip_value(dtype: Any) -> None:
+    params = with_gradients(np.array([3.0, -0.25, -np.inf, np.nan], dtype))
+    gx = params[0].grad.data  # type: ignore[union-attr]
+    ClipValue(0.5)(params)
+    np.testing.assert_array_equal(grads_of(params)[0], [0.5, -0.25, -0.5, np.nan])
+    assert grads_of(params)[0].dtype == dtype and gx[0] == 3
+    with pytest.raises(ValueError) as caught:
+        ClipValue(0)
+    assert str(caught.value) == "ClipValue: expected a limit above 0, got 0"
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_gradients_of_parts_are_that_of_the_whole(compiled: bool) -> None:
+    wrap = dezero.compile if compiled else lambda f: f
+    np.random.seed(0)
+    x, t = np.random.randn(12, 3), np.random.randint(4, size=12)
+    whole = MLP((5, 4))
+    whole(x)
+    parts = copy.deepcopy(whole)
+    a, b = Adam(0.1).setup(whole), Adam(0.1).setup(parts)
+
+    def backward(x: Any, t: Any) -> Variable:
+        loss: Variable = F.softmax_cross_entropy(parts(x), t) / 3
+        loss.backward()
+        return loss
+
+    def update() -> None:
+        b.update()
+        parts.cleargrads()
+
+    backward, update = wrap(backward), wrap(update)
+    for _ in range(4):
+        whole.cleargrads()
+        F.softmax_cross_entropy(whole(x), t).backward()
+        a.update()
+        for i in range(0, 12, 4):
+            backward(x[i : i + 4], t[i : i + 4])
+        update()
+    for p, q in zip(whole.params(), parts.params(), strict=True):
+        np.testing.assert_allclose(q.data, p.data, rtol=1e-3, atol=1e-4)
 
 
 def test_freeze_param() -> None:

@@ -26,6 +26,10 @@ class TracedArray:
 
     __slots__ = ()
 
+    def as_number(self) -> TracedArray:
+        """What ``float(x)`` is of an array with values: see ``number``."""
+        raise NotImplementedError
+
 
 class Stateful:
     """The base of what keeps something from call to call: layers, optimizers, hooks.
@@ -64,7 +68,7 @@ def is_traced(x: Any) -> bool:
 
 def number(x: Any) -> Any:
     """``x`` as a Python number, which keeps the type of the arrays it meets."""
-    return x if isinstance(x, TracedArray) else float(x)
+    return x.as_number() if isinstance(x, TracedArray) else float(x)
 
 
 def one_operation(function: F) -> F:

@@ -169,6 +169,14 @@ class Tracer(NDArrayOperatorsMixin, TracedArray):
 
     __hash__ = object.__hash__
 
+    def as_number(self) -> Tracer:
+        if self.weak:
+            return self
+        x = self.trace.cast(self, np.dtype(float if self.dtype.kind == "f" else int))
+        y = Tracer(self.trace, Storage(x.node, x.value), weak=True)
+        y.storage.number = True
+        return y
+
     # -- what is not --------------------------------------------------------------
 
     def _read(self, how: str) -> Array:
@@ -588,7 +596,9 @@ class Trace:
         node = Node("input", (), {}, value.shape, value.dtype, memory_order(value))
         self.graph.nodes.append(node)
         self._known[node] = False
-        return Tracer(self, Storage(node, value), weak=weak)
+        x = Tracer(self, Storage(node, value), weak=weak)
+        x.storage.number = weak
+        return x
 
     def require_alive(self, x: Tracer) -> None:
         if not self.alive:

@@ -71,85 +71,126 @@ class AdaDelta(ElementwiseOptimizer):
         msg, msdx = moments
         rho, eps = number(self.rho), number(self.eps)
         work = gx * gx
-        _blend(msg, work, rho)
+        blend(msg, work, rho)
         np.add(msg, eps, out=work)
         dx = msdx + eps
         dx /= work
         np.sqrt(dx, out=dx)
         dx *= gx
         np.multiply(dx, dx, out=work)
-        _blend(msdx, work, rho)
+        blend(msdx, work, rho)
         np.subtract(x, dx, out=y)
 
 
-class Adam(ElementwiseOptimizer):
-    """Adam: the mean gradient over the root of the mean squared one.
+class RMSprop(ElementwiseOptimizer):
+    """RMSprop: the gradient over the root of its mean square.
 
-    ``m = beta1 * m + (1 - beta1) * gx``, ``v = beta2 * v + (1 - beta2) * gx**2``,
-    ``x -= lr * m / (sqrt(v) + eps)``, where ``lr`` is ``alpha`` with the correction
-    for the zeros that ``m`` and ``v`` start from.
+    ``v = rho * v + (1 - rho) * gx**2``, ``x -= lr * gx / (sqrt(v) + eps)``. Centered,
+    the variance stands in the place of ``v``: ``v - mean**2``, where ``mean`` is that
+    of the gradients. With momentum the quotients are added up:
+    ``b = momentum * b + gx / (sqrt(v) + eps)``, ``x -= lr * b``.
 
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, in the order
-    of computation given at the end of its section 2.
+    Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; centered: Graves, "Generating
+    sequences with recurrent neural networks", 2013.
 
     Args:
-        alpha: The step size.
-        beta1: How much of the mean gradient is kept.
-        beta2: How much of the mean squared gradient is kept.
+        lr: The step size.
+        rho: How much of the means is kept.
         eps: Keeps the quotient finite.
+        momentum: How much of the last step is kept.
+        centered: Whether to divide by the standard deviation.
 
-    Attributes:
-        t: The number of updates so far.
-
-    >>> dezero.optimizers.Adam(alpha=0.001).lr        # of the first step
-    0.000316...
+    >>> optimizer = dezero.optimizers.RMSprop(lr=0.01, momentum=0.9)
     """
-
-    moments = ("m", "v")
 
     def __init__(
         self,
-        alpha: float = 0.001,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
+        lr: float = 0.01,
+        rho: float = 0.99,
         eps: float = 1e-8,
+        momentum: float = 0.0,
+        *,
+        centered: bool = False,
     ) -> None:
         super().__init__()
-        self.t = 0
-        self.alpha = alpha
-        self.beta1 = beta1
-        self.beta2 = beta2
+        self.lr = lr
+        self.rho = rho
         self.eps = eps
-
-    @property
-    def lr(self) -> float:
-        """The step size of the last update, or of the first before there is one."""
-        t = np.maximum(self.t, 1)
-        mean = 1 - self.beta1**t
-        square = 1 - self.beta2**t
-        return number(self.alpha * square**0.5 / mean)
-
-    def update(self) -> None:
-        """Update every parameter that has a gradient, each once."""
-        self.t += 1
-        super().update()
+        self.momentum = momentum
+        self.centered = centered
+        self.moments = ("v", "b", "mean") if centered else ("v", "b")
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
-        m, v = moments
-        beta1, beta2 = number(self.beta1), number(self.beta2)
-        work = gx * (1 - beta1)
-        m *= beta1
-        m += work
-        np.multiply(gx, gx, out=work)
-        _blend(v, work, beta2)
-        np.sqrt(v, out=work)
+        v, b = moments[:2]
+        rho = number(self.rho)
+        work = gx * gx
+        blend(v, work, rho)
+        if self.centered:
+            (mean,) = moments[2:]
+            mean *= rho
+            mean += gx * (1 - rho)
+            np.multiply(mean, mean, out=work)
+            np.subtract(v, work, out=work)
+            np.maximum(work, 0, out=work)  # what rounding may leave below
+            np.sqrt(work, out=work)
+        else:
+            np.sqrt(v, out=work)
         work += number(self.eps)
-        np.divide(m, work, out=work)
-        work *= self.lr
+        np.divide(gx, work, out=work)
+        b *= number(self.momentum)
+        b += work
+        np.multiply(b, number(self.lr), out=work)
         np.subtract(x, work, out=y)
 
 
-def _blend(mean: Array, work: Array, kept: float) -> None:
+class Lion(ElementwiseOptimizer):
+    """Lion: every element moves by ``alpha``, in the direction of two means.
+
+    ``x -= alpha * (sign(beta1 * m + (1 - beta1) * gx) + decay * x)``,
+    ``m = beta2 * m + (1 - beta2) * gx``.
+
+    Chen et al., "Symbolic discovery of optimization algorithms", 2023. Its ``alpha``
+    is 3 to 10 times smaller than Adam's, and its ``decay`` as much larger.
+
+    Args:
+        alpha: The step size.
+        beta1: How much of the mean gradient goes into the step.
+        beta2: How much of the mean gradient is kept.
+        decay: The strength of the pull towards zero.
+
+    >>> optimizer = dezero.optimizers.Lion(alpha=1e-4, decay=0.1)
+    """
+
+    moments = ("m",)
+    rate_name = "alpha"
+
+    def __init__(
+        self,
+        alpha: float = 1e-4,
+        beta1: float = 0.9,
+        beta2: float = 0.99,
+        decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.decay = decay
+
+    def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
+        (m,) = moments
+        beta1, beta2 = number(self.beta1), number(self.beta2)
+        work = gx * (1 - beta1)
+        work += m * beta1
+        np.sign(work, out=work)
+        work += x * number(self.decay)
+        work *= number(self.alpha)
+        np.subtract(x, work, out=y)
+        m *= beta2
+        m += gx * (1 - beta2)
+
+
+def blend(mean: Array, work: Array, kept: float) -> None:
     """Move a running mean towards ``work``, which is overwritten."""
     mean *= kept
     work *= 1 - kept

@@ -129,6 +129,36 @@ def _norm(param: Parameter) -> float:
     return largest * math.sqrt(float(xp.vdot(gx, gx)))
 
 
+class ClipValue(Stateful):
+    """Bring every element of a gradient to between ``-limit`` and ``limit``.
+
+    The direction changes, as it does not by ClipGrad. NaN stays NaN.
+
+    Args:
+        limit: The largest magnitude that passes.
+
+    Raises:
+        ValueError: ``limit`` is not above 0.
+
+    >>> optimizer = dezero.optimizers.SGD()
+    >>> optimizer.add_hook(dezero.optimizers.ClipValue(0.5))
+    """
+
+    numbers_vary = True
+
+    def __init__(self, limit: float) -> None:
+        if not limit > 0:
+            raise ValueError(f"ClipValue: expected a limit above 0, got {limit}")
+        self.limit = limit
+
+    def __call__(self, params: list[Parameter]) -> None:
+        limit = number(self.limit)
+        for param in params:
+            if param.grad is not None:
+                gx = param.grad.data
+                param.grad.data = np.minimum(np.maximum(gx, -limit), limit)
+
+
 class FreezeParam(Stateful):
     """Leave parameters as they are, by clearing their gradients.
 

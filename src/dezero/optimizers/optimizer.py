@@ -1,23 +1,34 @@
 """Optimizer: what is common to all rules that move parameters along gradients.
 
-A rule that looks at each element alone is written once on bare arrays (``Rule.step``)
-and runs here in place, in blocks that stay in the cache.
+A rule is written once on bare arrays (``Rule.step``) and runs here in place; one that
+looks at each element alone in blocks that stay in the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from dezero.backend import Array, get_array_module
 from dezero.backend.tracing import LARGE, Native, Stateful
-from dezero.core import Parameter
-from dezero.errors import DataError
+from dezero.core import Parameter, Variable
+from dezero.optimizers.state import (
+    Fit,
+    State,
+    described,
+    fit_numbers,
+    numbers_of,
+    take_over,
+    unknown,
+)
 
 Hook = Callable[[list[Parameter]], None]
 Self = TypeVar("Self", bound="Optimizer")
+
+# What an optimizer wants to load, in words.
+EXPECTED = "the state of an optimizer of this kind for this model"
 
 BLOCK = 128 * 1024  # elements worked on at a time: they and the moments fit a cache
 
@@ -28,8 +39,54 @@ class Target(Protocol):
     def params(self) -> Iterable[Parameter]: ...
 
 
+class Listed:
+    """A target that is nothing but a list of Parameters."""
+
+    def __init__(self, params: Iterable[Parameter]) -> None:
+        self._listed = list(params)
+
+    def params(self) -> Iterable[Parameter]:
+        """The Parameters."""
+        return self._listed
+
+
+def as_target(operation: str, target: Any) -> Target:
+    """``target`` if it has parameters, or the Parameters in it as a target."""
+    if not isinstance(target, type) and hasattr(target, "params"):
+        found: Target = target
+        return found
+    who = f"{operation}: expected a model or Parameters"
+    got = type(target).__name__
+    if isinstance(target, type):
+        raise TypeError(f"{who}, got the class {target.__name__}")
+    if isinstance(target, Variable):
+        raise TypeError(f"{who}, got a {got}; write a list of them")
+    if not isinstance(target, Iterable):
+        raise TypeError(f"{who}, got {got}")
+    params = list(target)
+    for param in params:
+        if not isinstance(param, Parameter):
+            kind = type(param).__name__
+            raise TypeError(f"{who}, got a {got} with a {kind}")
+    if not params:
+        raise ValueError(f"{who}, got none: an empty {got}")
+    return Listed(params)
+
+
 class Optimizer(Stateful):
     """Moves parameters by their gradients. Subclass it and write ``update_one``.
+
+    Gradients add up until they are cleared. So a batch that is too large for the memory
+    goes through in parts, whose losses are divided by their number, before one update::
+
+        for i, (x, t) in enumerate(loader):
+            loss = F.softmax_cross_entropy(model(x), t) / 4
+            loss.backward()
+            if i % 4 == 3:
+                optimizer.update()
+                model.cleargrads()
+
+    (The two halves of the loop compile, each as a step of its own.)
 
     Attributes:
         target: The Layer whose parameters are updated.
@@ -47,27 +104,37 @@ class Optimizer(Stateful):
     """
 
     numbers_vary = True  # lr above all
+    rate_name = "lr"  # which attribute is the step size: schedules set it
 
     def __init__(self) -> None:
         self.target: Target | None = None
         self.hooks: list[Hook] = []
 
-    def setup(self: Self, target: Target) -> Self:
+    def setup(self: Self, target: Target | Iterable[Parameter]) -> Self:
         """Make ``target`` what is updated; gives the Optimizer itself.
 
+        Args:
+            target: A model, whose parameters are asked for at each update, or some
+                Parameters.
+
         Raises:
-            TypeError: It has no parameters to ask for.
+            TypeError: It is, or has, anything but Parameters.
+            ValueError: It is empty, such as a generator that was used before; or the
+                moments so far are those of another model.
+
+        >>> layer = dezero.layers.Linear(3, in_size=2)
+        >>> optimizer = dezero.optimizers.SGD().setup([layer.W])
         """
-        if isinstance(target, type) or not hasattr(target, "params"):
-            got = type(target).__name__
-            if isinstance(target, type):
-                got = f"the class {target.__name__}"
-            raise TypeError(
-                f"{type(self).__name__}.setup: expected a model, or what has a method "
-                f"params(), got {got}"
-            )
-        self.target = target
+        self.target = self._as_target(target)
         return self
+
+    def _as_target(self, target: Any) -> Target:
+        return as_target(f"{type(self).__name__}.setup", target)
+
+    @property
+    def members(self) -> tuple[Optimizer, ...]:
+        """The optimizers that it is made of: itself, unless it is ``Groups``."""
+        return (self,)
 
     def update(self) -> None:
         """Update every parameter that has a gradient, each once.
@@ -101,27 +168,23 @@ class Optimizer(Stateful):
         self.hooks.append(f)
 
 
-class ElementwiseOptimizer(Optimizer):
-    """An Optimizer whose rule looks at each element alone.
+class ArrayOptimizer(Optimizer):
+    """An Optimizer whose rule is a function of bare arrays.
 
     A subclass names its moments, arrays of zeros at first that it keeps for every
-    parameter, and writes the rule in ``step`` on bare arrays. This class sees to the
-    rest: it runs the rule in place, and in blocks that stay in the cache. An array
-    that it has not made itself, it never writes into: somebody may hold it.
+    parameter, and writes the rule in ``step``. This class sees to the rest, and runs
+    the rule in place. An array that it has not made itself, it never writes into:
+    somebody may hold it.
 
-    >>> class SlowSGD(dezero.optimizers.ElementwiseOptimizer):
-    ...     moments = ("average",)
-    ...     def step(self, y, x, gx, average):
-    ...         average += 0.1 * (gx - average)
-    ...         np.subtract(x, 0.1 * average, out=y)
+    >>> class UnitSGD(dezero.optimizers.ArrayOptimizer):
+    ...     def step(self, y, x, gx):
+    ...         np.subtract(x, 0.1 * gx / np.sqrt((gx * gx).sum()), out=y)
     >>> layer = dezero.layers.Linear(1, in_size=2)
-    >>> optimizer = SlowSGD().setup(layer)
-    >>> F.sum(layer(np.ones((1, 2)))).backward()
+    >>> optimizer = UnitSGD().setup(layer)
+    >>> F.sum(layer(np.ones((3, 2)))).backward()
     >>> optimizer.update()
     >>> layer.b
-    parameter([-0.01])
-    >>> sorted(optimizer.state_dict())
-    ['0/average', '1/average']
+    parameter([-0.1])
     """
 
     moments: tuple[str, ...] = ()
@@ -129,7 +192,17 @@ class ElementwiseOptimizer(Optimizer):
     def __init__(self) -> None:
         super().__init__()
         self.state: dict[Parameter, list[Array]] = {}
-        self._made: dict[Parameter, Array] = {}  # the data that update_one made last
+        self._made: dict[Parameter, Array | None] = {}  # the data it made last
+
+    def _as_target(self, target: Any) -> Target:
+        found = super()._as_target(target)
+        if self.state and not any(param in self.state for param in found.params()):
+            kind = type(self).__name__
+            raise ValueError(
+                f"{kind}.setup: expected the model that it has updated so far, got "
+                f"another one; write a new {kind} for it, as moments are of one model"
+            )
+        return found
 
     def update(self) -> None:
         """Update every parameter that has a gradient, each once.
@@ -147,7 +220,7 @@ class ElementwiseOptimizer(Optimizer):
         """Whether the rule is one of this package, which does nothing but compute."""
         kind = type(self)
         return kind.step.__module__.startswith("dezero.") and (
-            kind.update_one is ElementwiseOptimizer.update_one
+            kind.update_one is ArrayOptimizer.update_one
         )
 
     def _large(self) -> bool:
@@ -179,13 +252,11 @@ class ElementwiseOptimizer(Optimizer):
             self.state[param] = moments
         y = x if self._made.get(param) is x else xp.empty(x.shape, x.dtype)
         arrays = (y, x, gx, *moments)
-        if x.size <= BLOCK or not isinstance(x, np.ndarray):
-            self.step(*arrays)
-        else:
-            arrays = tuple(array.reshape(-1) for array in arrays)
-            for start in range(0, x.size, BLOCK):
-                self.step(*(array[start : start + BLOCK] for array in arrays))
+        self._run(arrays)
         param.data = self._made[param] = y
+
+    def _run(self, arrays: tuple[Array, ...]) -> None:
+        self.step(*arrays)
 
     # -- state -------------------------------------------------------------------
 
@@ -200,11 +271,7 @@ class ElementwiseOptimizer(Optimizer):
         >>> optimizer.state_dict()
         {'lr': array(0.5)}
         """
-        state = {
-            name: np.array(value)
-            for name, value in vars(self).items()
-            if isinstance(value, (int, float))
-        }
+        state = {name: np.array(getattr(self, name)) for name in numbers_of(self)}
         for i, param in enumerate(self._params()):
             for name, moment in zip(
                 self.moments, self.state.get(param, ()), strict=False
@@ -212,43 +279,79 @@ class ElementwiseOptimizer(Optimizer):
                 state[f"{i}/{name}"] = moment.copy()
         return state
 
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Go on from what ``state_dict`` gave; the model must be set up before.
 
         Raises:
             DataError: The entries do not fit; nothing was changed.
         """
+        take_over(type(self).__name__, EXPECTED, self._fit(state))
+
+    def _fit(self, state: State) -> Fit:
         params = self._params()
-        settings = [k for k, v in vars(self).items() if isinstance(v, (int, float))]
-        misfits = [f"{name}: missing" for name in settings if name not in state]
+        settings = numbers_of(self)
+        misfits, take_numbers = fit_numbers(self, settings, state)
         loaded: dict[Parameter, list[Array]] = {}
         for i, param in enumerate(params):
             names = [f"{i}/{name}" for name in self.moments]
             given = [name for name in names if name in state]
-            if not given:
+            if self.moments and not given:
                 continue  # it was never updated
             misfits += [f"{name}: missing" for name in names if name not in state]
             x = param.data
             if x is None:
-                misfits.append(f"{given[0]}: its parameter has no data; call the model")
+                if given:
+                    misfits.append(
+                        f"{given[0]}: its parameter has no data; call the model"
+                    )
                 continue
-            misfits += [
-                f"{name}: expected shape {x.shape}, got {state[name].shape}"
+            wrong = [
+                f"{name}: expected shape {x.shape}, got {described(state[name])[6:]}"
                 for name in given
-                if state[name].shape != x.shape
+                if state[name].shape != x.shape or state[name].dtype.kind not in "fiub"
             ]
-            xp = get_array_module(x)
-            loaded[param] = [xp.array(state[name], x.dtype) for name in given]
+            misfits += wrong
+            if not wrong:
+                xp = get_array_module(x)
+                loaded[param] = [xp.array(state[name], x.dtype) for name in given]
         moments = {f"{i}/{m}" for i in range(len(params)) for m in self.moments}
-        misfits += [
-            f"{name}: unknown" for name in state if name not in {*settings, *moments}
-        ]
-        if misfits:
-            raise DataError(
-                f"{type(self).__name__}.load_state_dict: expected the state of an "
-                "optimizer of this kind for this model, got one where\n  "
-                + "\n  ".join(misfits)
-            )
-        for name in settings:
-            setattr(self, name, np.asarray(state[name]).item())
-        self.state = loaded
+        misfits += unknown(state, {*settings, *moments})
+
+        def take() -> None:
+            take_numbers()
+            self.state = loaded
+            # A compiled step finds all that it will have: none of its first calls
+            # runs eagerly, and it goes on bit for bit.
+            self._made = dict.fromkeys(loaded)
+
+        return misfits, take
+
+
+class ElementwiseOptimizer(ArrayOptimizer):
+    """An ArrayOptimizer whose rule looks at each element alone.
+
+    It runs in blocks that stay in the cache, so ``step`` may see parts of an array.
+
+    >>> class SlowSGD(dezero.optimizers.ElementwiseOptimizer):
+    ...     moments = ("average",)
+    ...     def step(self, y, x, gx, average):
+    ...         average += 0.1 * (gx - average)
+    ...         np.subtract(x, 0.1 * average, out=y)
+    >>> layer = dezero.layers.Linear(1, in_size=2)
+    >>> optimizer = SlowSGD().setup(layer)
+    >>> F.sum(layer(np.ones((1, 2)))).backward()
+    >>> optimizer.update()
+    >>> layer.b
+    parameter([-0.01])
+    >>> sorted(optimizer.state_dict())
+    ['0/average', '1/average']
+    """
+
+    def _run(self, arrays: tuple[Array, ...]) -> None:
+        x = arrays[0]
+        if x.size <= BLOCK or not isinstance(x, np.ndarray):
+            self.step(*arrays)
+            return
+        arrays = tuple(array.reshape(-1) for array in arrays)
+        for start in range(0, x.size, BLOCK):
+            self.step(*(array[start : start + BLOCK] for array in arrays))
