@@ -12,7 +12,8 @@ from dezero import functions as F
 from dezero.backend import get_array_module
 from dezero.backend.convolution import pair
 from dezero.core import Parameter, Variable, as_input
-from dezero.layers.layer import Layer, PartialShape
+from dezero.layers.layer import Layer
+from dezero.layers.places import PartialShape
 
 
 class Conv2d(Layer):
