@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Conv2d(Layer):
     (2, 8, 6, 6)
     """
 
+    published: ClassVar = {"W": "weight", "b": "bias"}
     _in_axis = 1  # the axis of W for the channels that go in
 
     def __init__(

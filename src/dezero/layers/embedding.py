@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class EmbedID(Layer):
     >>> L.EmbedID(10, 3)(np.array([[1, 2], [3, 1]])).shape
     (2, 2, 3)
     """
+
+    published: ClassVar = {"W": "weight"}
 
     def __init__(self, in_size: int, out_size: int, dtype: Any = np.float32) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from weakref import ref
 
 from dezero.backend import Array
 from dezero.backend.files import PathLike, load_arrays, save_arrays
+from dezero.backend.tensors import SUFFIX, load_tensors, save_tensors
 from dezero.config import test_mode
 from dezero.core import Parameter
 from dezero.errors import closest
@@ -227,15 +228,20 @@ class Layer(Holder):
         return fill(self, state, "load_state_dict", strict=strict)
 
     def save_weights(self, path: PathLike) -> None:
-        """Write all parameters to a compressed ``.npz`` file, whole or not at all.
+        """Write all parameters to a file, whole or not at all.
 
-        They stay on the device they are on.
+        The name ``….safetensors`` means a file for other frameworks too: names and
+        layouts are PyTorch's, ``l1.weight`` of shape (out, in) for ``l1/W`` of (in,
+        out), so that ``load_state_dict`` of a PyTorch model with the same attributes
+        takes it. Any other name means a compressed ``.npz`` file with the names of
+        ``named_params()``. A parameter that is found in several places is written once.
 
         Args:
-            path: The name of the file; ``.npz`` is added where it lacks it.
+            path: The name of the file; ``.npz`` is added where it has neither suffix.
 
         Raises:
             ValueError: A parameter has no data, as its Layer was never called.
+            MissingDependencyError: The library safetensors is needed, not installed.
 
         >>> import tempfile, dezero.layers as L
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -243,23 +249,30 @@ class Layer(Holder):
         ...     layer.save_weights(folder + '/layer')
         ...     layer.load_weights(folder + '/layer')
         """
-        save_arrays(path, arrays_of(self, "save_weights"))
+        if str(path).endswith(SUFFIX):
+            arrays = arrays_of(self, "save_weights", published=True)
+            save_tensors(path, arrays, {"format": "pt"})
+        else:
+            save_arrays(path, arrays_of(self, "save_weights"))
 
     def load_weights(self, path: PathLike) -> None:
-        """Read all parameters from a file of ``save_weights``.
+        """Read parameters from a ``.safetensors`` or ``.npz`` file: all, or none.
 
-        Every entry is checked before the first is taken over. A parameter keeps its
-        type and its device; one without data yet gets both and its shape here.
+        Their names may be those of ``named_params()`` or those of PyTorch, in either
+        kind of file. A parameter keeps its type and its device; one without data gets
+        the type of its Layer.
 
         Args:
             path: The name of the file, with or without ``.npz``.
 
         Raises:
             FileNotFoundError: There is no such file.
-            DataError: It is not an ``.npz`` file of plain arrays; or an entry is
-                missing, unknown or of another shape: the message lists them all.
+            DataError: It is not a file of plain arrays; or an entry is missing,
+                unknown or of another shape: the message lists them all.
+            MissingDependencyError: The library safetensors is needed, not installed.
         """
-        fill(self, load_arrays(path), "load_weights", f" in '{path}'")
+        load = load_tensors if str(path).endswith(SUFFIX) else load_arrays
+        fill(self, load(path), "load_weights", f" in '{path}'")
 
 
 class _Call:
