@@ -14,6 +14,7 @@ from dezero.core import Parameter
 from dezero.errors import closest
 from dezero.layers.places import Holder, best_places, named, walk
 from dezero.layers.state import Unmatched, arrays_of, fill
+from dezero.layers.summary import Summary, summary
 
 L = TypeVar("L", bound="Layer")
 
@@ -184,6 +185,32 @@ class Layer(Holder):
         True
         """
         return self.train(False)
+
+    def summary(self, *inputs: Any) -> Summary:
+        """A table of its layers: what they give, how much they hold, how much they do.
+
+        It is run once, in ``test_mode`` and without a graph; then everything is as it
+        was: states, random numbers, and parameters that had no shape yet.
+
+        Args:
+            inputs: What it is called with: arrays, or shapes, which stand for zeros of
+                float32. Integers, such as ids of words, are given as an array.
+
+        Raises:
+            TypeError: It is called with nothing.
+
+        >>> import dezero.layers as L
+        >>> Sequential = dezero.models.Sequential
+        >>> model = Sequential(L.Conv2d(8, 3), F.relu, F.flatten, L.Linear(10))
+        >>> model.summary((32, 1, 28, 28))
+        layer  kind        output           parameters  multiply-adds     memory
+        l0     Conv2d      (32, 8, 26, 26)          80      1,557,504  676.0 KiB
+        l3     Linear      (32, 10)             54,090      1,730,560    1.2 KiB
+        total  Sequential  (32, 10)             54,170      3,288,064    2.0 MiB
+        >>> model.summary((32, 1, 28, 28)).total.parameters
+        54170
+        """
+        return summary(self, inputs)
 
     # -- files -------------------------------------------------------------------
 
