@@ -12,8 +12,7 @@ from dezero import functions as F
 from dezero.backend import get_array_module
 from dezero.backend.convolution import pair
 from dezero.core import Parameter, Variable, as_input
-from dezero.layers.layer import Layer
-from dezero.layers.places import PartialShape
+from dezero.layers.layer import Layer, PartialShape
 
 
 class Conv2d(Layer):

@@ -12,7 +12,7 @@ from dezero.backend.tensors import SUFFIX, load_tensors, save_tensors
 from dezero.config import test_mode
 from dezero.core import Parameter
 from dezero.errors import closest
-from dezero.layers.places import Holder, best_places, named, walk
+from dezero.layers.places import Holder, PartialShape, best_places, named, walk
 from dezero.layers.state import Unmatched, arrays_of, fill
 from dezero.layers.summary import Summary, summary
 
@@ -325,3 +325,6 @@ def _nothing() -> None:
 
 
 _NO_CALL = _Call((), ())
+
+
+__all__ = ["Layer", "PartialShape"]

@@ -9,8 +9,7 @@ import numpy as np
 from dezero import functions as F
 from dezero.backend import get_array_module
 from dezero.core import Parameter, Variable, as_input
-from dezero.layers.layer import Layer
-from dezero.layers.places import PartialShape
+from dezero.layers.layer import Layer, PartialShape
 
 
 class BatchNorm(Layer):
