@@ -42,6 +42,8 @@ class Layer(Holder):
 
     Attributes:
         training: Set by ``train()`` and ``eval()``.
+        published: Of a class: what other frameworks call its attributes, where it is
+            not the same; ``.T`` behind a name: they have the matrix transposed.
     """
 
     training = True

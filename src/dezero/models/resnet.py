@@ -12,6 +12,10 @@ from dezero.models.model import Model
 from dezero.models.parts import PUBLISHED, average_over_image, halve
 
 
+# Of batch normalization, by style.
+EPS = {"book": 2e-5, "torchvision": 1e-5}
+
+
 class ResNet(Model):
     """ResNet, first of all for the 1,000 classes of ImageNet.
 
@@ -106,10 +110,6 @@ class ResNet(Model):
         for block in (self.res2, self.res3, self.res4, self.res5):
             x = block(x)
         return self.fc6(average_over_image(x))
-
-
-# Of batch normalization, by style.
-EPS = {"book": 2e-5, "torchvision": 1e-5}
 
 
 class ResNet152(ResNet):
