@@ -11,7 +11,6 @@ from dezero.core import Variable
 from dezero.models.model import Model
 from dezero.models.parts import PUBLISHED, average_over_image, halve
 
-
 # Of batch normalization, by style.
 EPS = {"book": 2e-5, "torchvision": 1e-5}
 
