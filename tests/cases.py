@@ -24,15 +24,16 @@ from samples import (
     convolving,
     convolving_sequences,
     distinct,
-    grouping,
-    halving,
     distinct_sizes,
     framing,
     gathering,
+    grouping,
+    halving,
     images,
     inserting,
     inverting,
     joining,
+    locating,
     looking_up,
     masking,
     moving,
@@ -113,6 +114,8 @@ def group_norm(x: Any, *args: Any, groups: int, **kwargs: Any) -> Variable:
 
 def weighted(x: Any, t: Any, **kwargs: Any) -> Variable:
     return F.cross_entropy(x, t, weight=R.class_weights(x.shape[1]), **kwargs)
+
+
 def relu_simple(x: Any) -> Variable:
     return F.maximum(x, 0)
 
@@ -311,7 +314,7 @@ CASES = [
     Case("embed_id", looking_up(), lambda x, W: W[x]),
     Case("gather", gathering(), R.gather),
     Case("scatter_add", scattering(), R.scatter_add, scatter_add),
-    Case("take_along_axis", aligning(), np.take_along_axis),
+    Case("take_along_axis", locating(), np.take_along_axis),
     Case("sort", along(distinct), np.sort),
     Case("sort", anywhere(distinct, axis=None), np.sort, note="in-a-row"),
     Case("topk", along(distinct), R.largest, lambda x, axis: F.topk(x, 1, axis)[0]),

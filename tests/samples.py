@@ -71,6 +71,8 @@ def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(-3, 3, shape).astype(float)
+
+
 def binary_floats(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2, shape).astype(float)
 
@@ -316,7 +318,7 @@ def scattering(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
-def aligning(draw: st.DrawFn) -> Sample:
+def locating(draw: st.DrawFn) -> Sample:
     """An array, and places along one axis; the other axes broadcast."""
     (x,), kwargs = draw(along())
     axis = kwargs["axis"]

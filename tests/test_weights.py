@@ -303,3 +303,64 @@ def test_the_file_is_compressed(tmp_path: Path) -> None:
     save_arrays(tmp_path / "m", {"zeros": np.zeros(100_000)})
     with zipfile.ZipFile(tmp_path / "m.npz") as archive:
         assert archive.infolist()[0].compress_type == zipfile.ZIP_DEFLATED
+
+
+# -- state_dict ---------------------------------------------------------------------
+
+
+def test_state_dict_there_and_back() -> None:
+    model, twin = mlp(), MLP((4, 3))
+    state = model.state_dict()
+    assert list(state) == ["l0/W", "l0/b", "l1/W", "l1/b"]
+    assert twin.load_state_dict(state) == ([], [])
+    x = np.ones((1, 2), np.float32)
+    np.testing.assert_array_equal(twin(x).data, model(x).data)
+
+
+def test_state_dict_is_made_of_copies() -> None:
+    model, twin = mlp(), mlp()
+    state = model.state_dict()
+    model.l0.b.data += 1
+    assert not state["l0/b"].any()
+    model.load_state_dict(state)
+    twin.load_state_dict(state)
+    model.l0.b.data += 1
+    assert not state["l0/b"].any() and not twin.l0.b.data.any()
+
+
+def test_state_dict_that_does_not_fit() -> None:
+    model = mlp()
+    before = values(model)
+    state = model.state_dict() | {"l1/w": np.ones(2), "l0/W": np.ones((2, 5))}
+    del state["l1/W"]
+    with pytest.raises(DataError) as caught:
+        model.load_state_dict(state)
+    assert str(caught.value) == (
+        "load_state_dict: expected the parameters of MLP, got other entries; nothing "
+        "was loaded:\n"
+        "  l0/W: expected shape (2, 4), got shape (2, 5)\n"
+        "  l1/w: expected no such entry, got shape (2,); did you mean 'l1/W'?\n"
+        "  l1/W: expected shape (4, 3), got no entry"
+    )
+    with pytest.raises(DataError) as caught:
+        model.load_state_dict(state, strict=False)
+    assert str(caught.value).splitlines()[1:] == [
+        "  l0/W: expected shape (2, 4), got shape (2, 5)"
+    ]
+    for name, p in named(model):
+        np.testing.assert_array_equal(p.data, before[name])
+    del state["l0/W"]
+    state["l0/b"] = np.full(4, 7)
+    left = model.load_state_dict(state, strict=False)
+    assert left.missing == ["l0/W", "l1/W"] and left.unexpected == ["l1/w"]
+    assert (model.l0.b.data == 7).all() and model.l0.b.dtype == np.float32
+    np.testing.assert_array_equal(model.l0.W.data, before["l0/W"])
+
+
+def test_state_dict_before_the_first_call() -> None:
+    with pytest.raises(ValueError) as caught:
+        MLP((3,)).state_dict()
+    assert str(caught.value) == (
+        "state_dict: expected data in every parameter, got none in l0/W, whose shape "
+        "is found at the first call; write model(x) first"
+    )

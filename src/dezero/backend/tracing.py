@@ -47,6 +47,7 @@ class Watcher(Protocol):
     """Who is told of what a step reads and writes, and may answer in its place."""
 
     def read(self, owner: Any, name: str, value: Any) -> Any: ...
+    def read_default(self, owner: Any, name: str, value: Any) -> None: ...
     def write(self, owner: Any, name: str, value: Any) -> None: ...
     def call(self, function: Any, args: tuple[Any, ...], kwargs: Any) -> Any: ...
     def require(self, condition: Any, error: Any, x: Any) -> None: ...
@@ -193,9 +194,13 @@ def watched_by(one: Watcher) -> Iterator[None]:
     def read(self: Any, name: str) -> Any:
         value = plain_get(self, name)
         seen_by = _watcher.get()
-        if seen_by is None or name.startswith("__") or name not in _own(self):
+        if seen_by is None or name.startswith("__"):
             return value
-        return seen_by.read(self, name, value)
+        if name in _own(self):
+            return seen_by.read(self, name, value)
+        if getattr(type(self), name, None) is value:  # an attribute of its class
+            seen_by.read_default(self, name, value)
+        return value
 
     def write(self: Any, name: str, value: Any) -> None:
         seen_by = _watcher.get()

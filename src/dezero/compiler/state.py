@@ -289,16 +289,24 @@ def _similar(a: Any, b: Any) -> bool:
 class _Attribute:
     """An attribute that the step touched."""
 
-    def __init__(self, owner: Any, name: str, before: Any, read_first: bool) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        name: str,
+        before: Any,
+        read_first: bool,
+        default: Any = MISSING,  # that of its class, if it had none of its own
+    ) -> None:
         self.owner = owner
         self.name = name
         self.before = before
         self.read_first = read_first
+        self.default = default
         self.parts = _parts(before)
         self.lifted = False  # stood for by a Tracer
 
     def now(self) -> Any:
-        return self.owner.__dict__.get(self.name, MISSING)
+        return self.owner.__dict__.get(self.name, self.default)
 
 
 class Recorder:
@@ -403,6 +411,12 @@ class Recorder:
             owner.__dict__[name] = lifted
         return lifted
 
+    def read_default(self, owner: Any, name: str, value: Any) -> None:
+        """An attribute is read that its class has: it may get one of its own."""
+        key = id(owner), name
+        if key not in self.attributes and self.trace.noting and is_simple(value):
+            self.attributes[key] = _Attribute(owner, name, value, True, value)
+
     def write(self, owner: Any, name: str, value: Any) -> None:
         """An attribute of something that keeps state is set."""
         key = id(owner), name
@@ -469,7 +483,7 @@ class Recorder:
                 if name not in _OF_ENGINE:
                     x.__dict__[name] = value
         for seen in self.attributes.values():
-            if seen.before is MISSING:
+            if seen.before is MISSING or seen.default is not MISSING:
                 seen.owner.__dict__.pop(seen.name, None)
             else:
                 seen.owner.__dict__[seen.name] = seen.before

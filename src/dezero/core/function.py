@@ -143,6 +143,18 @@ class Function:
         """Compute the gradients of the inputs from those of the outputs."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method backward")
 
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        """How many products of two numbers ``forward`` adds to another, for a summary.
+
+        Functions that multiply matrices say it; what works element by element does
+        not count.
+
+        Args:
+            xs: The arrays that went in.
+            ys: The arrays that came out.
+        """
+        return 0
+
     def output(self) -> Variable:
         """The first output. In ``backward`` it is there: its gradient has come."""
         y = self.outputs[0]()

@@ -1,7 +1,15 @@
 """All functions of Variables: ``import dezero.functions as F``."""
 
-from dezero.backend.convolution import col2im_array, im2col_array
-from dezero.core import BroadcastTo, SumTo, broadcast_to, sum_to
+from dezero.backend.convolution import (
+    col2im_array,
+    im2col_array,
+)
+from dezero.core import (
+    BroadcastTo,
+    SumTo,
+    broadcast_to,
+    sum_to,
+)
 from dezero.functions.activation import (
     LeakyReLU,
     LogSoftmax,
@@ -41,6 +49,15 @@ from dezero.functions.arithmetic import (
     rsub,
     sub,
 )
+from dezero.functions.arrangement import (
+    Pad,
+    Roll,
+    flip,
+    pad,
+    repeat,
+    roll,
+    tile,
+)
 from dezero.functions.binary_loss import (
     BinaryCrossEntropy,
     SigmoidCrossEntropy,
@@ -49,9 +66,12 @@ from dezero.functions.binary_loss import (
     hinge_loss,
     sigmoid_cross_entropy,
 )
-from dezero.functions.conv1d import conv1d
-from dezero.functions.arrangement import Pad, Roll, flip, pad, repeat, roll, tile
-from dezero.functions.contraction import einsum
+from dezero.functions.contraction import (
+    einsum,
+)
+from dezero.functions.conv1d import (
+    conv1d,
+)
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -64,19 +84,9 @@ from dezero.functions.convolution import (
     deconv2d,
     im2col,
 )
-from dezero.functions.ctc import ctc_loss
-from dezero.functions.distance_loss import (
-    MeanSquaredError,
-    cosine_embedding_loss,
-    cosine_similarity,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mean_squared_error,
-    mean_squared_error_simple,
-    mse_loss,
-    smooth_l1_loss,
-    triplet_margin_loss,
+from dezero.functions.ctc import (
+    ctc_loss,
+)
 from dezero.functions.decomposition import (
     SVD,
     Cholesky,
@@ -92,6 +102,19 @@ from dezero.functions.decomposition import (
     slogdet,
     solve,
     svd,
+)
+from dezero.functions.distance_loss import (
+    MeanSquaredError,
+    cosine_embedding_loss,
+    cosine_similarity,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mean_squared_error,
+    mean_squared_error_simple,
+    mse_loss,
+    smooth_l1_loss,
+    triplet_margin_loss,
 )
 from dezero.functions.elementwise import (
     Clip,
@@ -126,14 +149,6 @@ from dezero.functions.gated import (
     silu,
     swish,
 )
-from dezero.functions.indexing import GetItem, GetItemGrad, embed_id, get_item
-from dezero.functions.layer_norm import (
-    LayerNorm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    rms_norm,
-)
 from dezero.functions.indexing import (
     GetItem,
     GetItemGrad,
@@ -142,8 +157,27 @@ from dezero.functions.indexing import (
     get_item,
     set_item,
 )
-from dezero.functions.joining import Concat, Split, concat, split, stack
-from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
+from dezero.functions.joining import (
+    Concat,
+    Split,
+    concat,
+    split,
+    stack,
+)
+from dezero.functions.layer_norm import (
+    LayerNorm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
+from dezero.functions.linalg import (
+    Linear,
+    MatMul,
+    linear,
+    linear_simple,
+    matmul,
+)
 from dezero.functions.loss import (
     SoftmaxCrossEntropy,
     accuracy,
@@ -152,9 +186,26 @@ from dezero.functions.loss import (
     softmax_cross_entropy,
     softmax_cross_entropy_simple,
 )
-from dezero.functions.matrix import diag, diagonal, outer, trace, tril, triu
-from dezero.functions.normalization import BatchNorm, batch_norm, batch_nrom
-from dezero.functions.ordering import gather, scatter_add, sort, take_along_axis, topk
+from dezero.functions.matrix import (
+    diag,
+    diagonal,
+    outer,
+    trace,
+    tril,
+    triu,
+)
+from dezero.functions.normalization import (
+    BatchNorm,
+    batch_norm,
+    batch_nrom,
+)
+from dezero.functions.ordering import (
+    gather,
+    scatter_add,
+    sort,
+    take_along_axis,
+    topk,
+)
 from dezero.functions.pooling import (
     AveragePooling,
     Pooling,
@@ -164,7 +215,10 @@ from dezero.functions.pooling import (
     pooling,
     pooling_simple,
 )
-from dezero.functions.random import Dropout, dropout
+from dezero.functions.random import (
+    Dropout,
+    dropout,
+)
 from dezero.functions.rectified import (
     ELU,
     Softplus,
@@ -178,7 +232,10 @@ from dezero.functions.rectified import (
     softplus,
     softsign,
 )
-from dezero.functions.recurrent import LSTMCell, lstm_cell
+from dezero.functions.recurrent import (
+    LSTMCell,
+    lstm_cell,
+)
 from dezero.functions.reduction import (
     LogSumExp,
     Max,
@@ -315,9 +372,9 @@ __all__ = [
     "RPow",
     "ReLU",
     "Reshape",
-    "SiLU",
     "Roll",
     "SetItem",
+    "SiLU",
     "Sigmoid",
     "SigmoidCrossEntropy",
     "Sin",
@@ -354,8 +411,8 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
-    "celu",
     "ceil",
+    "celu",
     "cholesky",
     "clip",
     "col2im",
@@ -366,11 +423,11 @@ __all__ = [
     "conv2d_simple",
     "copy",
     "cos",
+    "cosh",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "ctc_loss",
-    "cosh",
     "cumprod",
     "cumsum",
     "deconv2d",
@@ -379,19 +436,19 @@ __all__ = [
     "diagonal",
     "div",
     "dropout",
-    "elu",
     "eigh",
     "einsum",
+    "elu",
     "embed_id",
     "erf",
     "exp",
     "expand_dims",
     "expm1",
     "flatten",
-    "gelu",
     "flip",
     "floor",
     "gather",
+    "gelu",
     "get_item",
     "glu",
     "group_norm",
@@ -401,13 +458,13 @@ __all__ = [
     "im2col",
     "im2col_array",
     "instance_norm",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
     "inv",
     "isfinite",
     "isinf",
     "isnan",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "linear_simple",
@@ -427,61 +484,45 @@ __all__ = [
     "mean_squared_error",
     "mean_squared_error_simple",
     "min",
+    "minimum",
     "mish",
     "mod",
+    "moveaxis",
     "mse_loss",
     "mul",
     "neg",
     "nll_loss",
-    "pooling",
-    "pooling_simple",
-    "pow",
-    "prelu",
-    "rdiv",
-    "relu",
-    "relu6",
-    "reshape",
-    "rmod",
-    "rms_norm",
-    "rpow",
-    "rsub",
-    "selu",
-    "sigmoid",
-    "sigmoid_cross_entropy",
-    "sigmoid_simple",
-    "silu",
-    "sin",
-    "smooth_l1_loss",
-    "minimum",
-    "mod",
-    "moveaxis",
-    "mul",
-    "neg",
     "norm",
     "outer",
     "pad",
     "pooling",
     "pooling_simple",
     "pow",
+    "prelu",
     "prod",
     "rdiv",
     "relu",
+    "relu6",
     "repeat",
     "reshape",
     "rmod",
+    "rms_norm",
     "roll",
     "round",
     "rpow",
     "rsub",
     "scatter_add",
+    "selu",
     "set_item",
     "sigmoid",
     "sigmoid_cross_entropy",
     "sigmoid_simple",
     "sign",
+    "silu",
     "sin",
     "sinh",
     "slogdet",
+    "smooth_l1_loss",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_simple",
@@ -499,17 +540,17 @@ __all__ = [
     "sub",
     "sum",
     "sum_to",
-    "swish",
     "svd",
     "swapaxes",
+    "swish",
     "take_along_axis",
     "tanh",
     "tile",
     "topk",
     "trace",
     "transpose",
-    "triplet_margin_loss",
     "tril",
+    "triplet_margin_loss",
     "triu",
     "var",
     "where",

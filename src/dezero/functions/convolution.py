@@ -38,6 +38,9 @@ class Conv2d(Function):
     def forward(self, x: Array, W: Array, b: Array | None = None) -> Array:
         return convolve(x, W, self.stride, self.pad, b)
 
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        return ys[0].size * xs[1][0].size
+
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         x, W, *b = self.inputs
         gx = gW = None
@@ -61,6 +64,9 @@ class Deconv2d(Function):
         if outsize is None:
             outsize = _deconv_size(x.shape, W.shape[2:], self.stride, self.pad)
         return convolve_transposed(x, W, self.stride, self.pad, outsize, b)
+
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        return xs[0].size * xs[1][0].size
 
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         x, W, *b = self.inputs

@@ -10,9 +10,10 @@ from dezero.backend import Array, get_array_module
 from dezero.backend.tracing import require
 from dezero.core import Variable, as_input
 from dezero.functions.indexing import get_item
+from dezero.functions.joining import concat
 from dezero.functions.loss import masked, reduced
 from dezero.functions.reduction import as_floating, logsumexp
-from dezero.functions.shape import concat, expand_dims
+from dezero.functions.shape import expand_dims
 
 
 def ctc_loss(

@@ -24,6 +24,9 @@ class MatMul(Function):
     def forward(self, x: Array, W: Array) -> Array:
         return np.matmul(x, W)
 
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        return ys[0].size * xs[0].shape[-1]
+
     def backward(self, gy: Variable) -> tuple[Variable | None, Variable | None]:
         x, W = self.inputs
         gx = gW = None
@@ -92,6 +95,8 @@ class Linear(Function):
             return y + b
         y += b
         return y
+
+    multiply_adds = MatMul.multiply_adds
 
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         x, W, *b = self.inputs

@@ -26,6 +26,9 @@ class LSTMCell(Function):
         _, _, gates, _, new_c, tanh_c = self.steps
         return gates[:, 2 * h.shape[1] :] * tanh_c, new_c
 
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        return len(xs[0]) * xs[3].size
+
     def backward(self, gh: Variable, gc: Variable) -> tuple[Variable | None, ...]:
         record = switches.get().enable_backprop
         c, W, gh, gc = (v if record else v.data for v in (*self.inputs[2:4], gh, gc))

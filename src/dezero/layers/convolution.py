@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Conv2d(Layer):
     (2, 8, 6, 6)
     """
 
+    published: ClassVar = {"W": "weight", "b": "bias"}
     _in_axis = 1  # the axis of W for the channels that go in
     _axes = "NCHW"  # of x
 

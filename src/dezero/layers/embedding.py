@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class EmbedID(Layer):
     >>> L.EmbedID(10, 3)(np.array([[1, 2], [3, 1]])).shape
     (2, 2, 3)
     """
+
+    published: ClassVar = {"W": "weight"}
 
     def __init__(
         self,

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 from weakref import ref
 
-import numpy as np
-
-from dezero.backend import Array, get_array_module
+from dezero.backend import Array
 from dezero.backend.files import PathLike, load_arrays, save_arrays
-from dezero.backend.tracing import Stateful
+from dezero.backend.tensors import SUFFIX, load_tensors, save_tensors
+from dezero.config import test_mode
 from dezero.core import Parameter
-from dezero.errors import DataError, closest
+from dezero.errors import closest
+from dezero.layers.places import Holder, PartialShape, best_places, named, walk
+from dezero.layers.state import Unmatched, arrays_of, fill
+from dezero.layers.summary import Summary, summary
 
-# The lengths of the axes as far as they are known.
-PartialShape = tuple[int | None, ...]
+L = TypeVar("L", bound="Layer")
 
 
-class Layer(Stateful):
+class Layer(Holder):
     """Parameters and a function that uses them. Subclass it and write ``forward``.
 
     Its parameters are whatever Parameters are reached from its attributes at the
@@ -38,11 +39,22 @@ class Layer(Stateful):
     (5, 3)
     >>> list(layer.named_params())
     ['l1/W', 'l1/b', 'l2/W', 'l2/b']
+
+    Attributes:
+        training: Set by ``train()`` and ``eval()``.
+        published: Of a class: what other frameworks call its attributes, where it is
+            not the same; ``.T`` behind a name: they have the matrix transposed.
     """
+
+    training = True
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         """Run ``forward``; remember, weakly, what went in and what came out."""
-        outputs = self.forward(*inputs, **kwargs)
+        if self.training:
+            outputs = self.forward(*inputs, **kwargs)
+        else:
+            with test_mode():
+                outputs = self.forward(*inputs, **kwargs)
         if not isinstance(outputs, tuple):
             outputs = (outputs,)
         self.__dict__["_last_call"] = _Call(inputs, outputs)
@@ -79,7 +91,12 @@ class Layer(Stateful):
         >>> [p.name for p in L.Linear(3).params()]
         ['W', 'b']
         """
-        return iter(dict.fromkeys(place.param for place in self._places()))
+        things = [place.thing for place in walk(self)]
+        return iter(dict.fromkeys(x for x in things if isinstance(x, Parameter)))
+
+    def parameters(self) -> Iterator[Parameter]:
+        """The same as ``params()``, which is the book's name."""
+        return self.params()
 
     def named_params(self) -> dict[str, Parameter]:
         """Its parameters by the names they have in files, in the same order.
@@ -97,37 +114,30 @@ class Layer(Stateful):
         >>> list(layer.named_params())
         ['blocks/0/W', 'blocks/0/b', 'last/W']
         """
-        named: dict[str, Parameter] = {}
-        for param, place in self._best_places().items():
-            if named.setdefault(place.name, param) is not param:
-                raise ValueError(
-                    f"{type(self).__name__}: expected every parameter to have a name "
-                    f"of its own, got two of the name '{place.name}'"
-                )
-        return named
+        return {name: place.thing for name, place in named(self, Parameter).items()}
 
-    def _parts(self) -> Iterable[tuple[str, Any]]:
-        """Where parameters are looked for, by name: the attributes."""
-        return self.__dict__.items()
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The pairs of ``named_params()``.
 
-    def _expected_shape(self, name: str) -> PartialShape | None:
-        """What is known of the shape of its parameter ``name`` before it has data.
+        Raises:
+            ValueError: Two parameters have the same name.
 
-        A Layer that shapes parameters at the first call says it here, so that
-        ``load_weights`` can check them. ``None`` is a length, or all, not known.
+        >>> import dezero.layers as L
+        >>> [(name, p.shape) for name, p in L.Linear(3, in_size=2).named_parameters()]
+        [('W', (2, 3)), ('b', (3,))]
         """
-        return None
+        return iter(self.named_params().items())
 
-    def _places(self) -> Iterator[Place]:
-        return _walk(self, "", self, 0, frozenset())
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
+        """Itself, of the name ``''``, and every Layer in it by name, each once.
 
-    def _best_places(self) -> dict[Parameter, Place]:
-        best: dict[Parameter, Place] = {}
-        for place in self._places():
-            known = best.setdefault(place.param, place)
-            if place.containers < known.containers:
-                best[place.param] = place
-        return best
+        They come in the order of definition, a Layer before what is in it.
+
+        >>> model = dezero.models.MLP((3, 1))
+        >>> [(name, type(layer).__name__) for name, layer in model.named_layers()]
+        [('', 'MLP'), ('l0', 'Linear'), ('l1', 'Linear')]
+        """
+        return ((p.name, p.thing) for p in best_places(self, Layer).values())
 
     def cleargrads(self) -> None:
         """Forget the gradients of all parameters."""
@@ -148,18 +158,119 @@ class Layer(Stateful):
         for param in self.params():
             param.to_gpu()
 
-    # -- files -------------------------------------------------------------------
+    # -- training and evaluating ------------------------------------------------
 
-    def save_weights(self, path: PathLike) -> None:
-        """Write all parameters to a compressed ``.npz`` file, whole or not at all.
+    def train(self: L, mode: bool = True) -> L:
+        """Let it and every Layer in it train from now on; returns itself.
 
-        They stay on the device they are on.
+        That is how a Layer begins. See ``eval``.
 
         Args:
-            path: The name of the file; ``.npz`` is added where it lacks it.
+            mode: ``False`` for ``eval()``.
+        """
+        for layer in best_places(self, Layer):
+            layer.training = mode
+        return self
+
+    def eval(self: L) -> L:
+        """Let it and every Layer in it evaluate from now on; returns itself.
+
+        What evaluates runs its ``forward`` in ``test_mode``: dropout passes its
+        input, batch normalization uses its averages. ``model.bn.eval()`` freezes the
+        averages of one layer while the rest trains. Where ``test_mode`` is on, or a
+        Layer around it evaluates, a Layer evaluates whatever was set.
+
+        >>> model = dezero.models.Sequential(F.dropout).eval()
+        >>> model(np.ones(3))
+        variable([1. 1. 1.])
+        >>> model.train().training
+        True
+        """
+        return self.train(False)
+
+    def summary(self, *inputs: Any) -> Summary:
+        """A table of its layers: what they give, how much they hold, how much they do.
+
+        It is run once, in ``test_mode`` and without a graph; then everything is as it
+        was: states, random numbers, and parameters that had no shape yet.
+
+        Args:
+            inputs: What it is called with: arrays, or shapes, which stand for zeros of
+                float32. Integers, such as ids of words, are given as an array.
+
+        Raises:
+            TypeError: It is called with nothing.
+
+        >>> import dezero.layers as L
+        >>> Sequential = dezero.models.Sequential
+        >>> model = Sequential(L.Conv2d(8, 3), F.relu, F.flatten, L.Linear(10))
+        >>> model.summary((32, 1, 28, 28))
+        layer  kind        output           parameters  multiply-adds     memory
+        l0     Conv2d      (32, 8, 26, 26)          80      1,557,504  676.0 KiB
+        l3     Linear      (32, 10)             54,090      1,730,560    1.2 KiB
+        total  Sequential  (32, 10)             54,170      3,288,064    2.0 MiB
+        >>> model.summary((32, 1, 28, 28)).total.parameters
+        54170
+        """
+        return summary(self, inputs)
+
+    # -- files -------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the data of its parameters by name, as NumPy arrays.
 
         Raises:
             ValueError: A parameter has no data, as its Layer was never called.
+
+        >>> import dezero.layers as L
+        >>> L.Linear(2, in_size=1).state_dict()['b']
+        array([0., 0.], dtype=float32)
+        """
+        return arrays_of(self, "state_dict")
+
+    def load_state_dict(
+        self, state: Mapping[str, Array], strict: bool = True
+    ) -> Unmatched:
+        """Take over copies of arrays: of all parameters, or of none.
+
+        Their names are those of ``named_params()``, or those of other frameworks; see
+        ``load_weights``. A parameter keeps its type and its device.
+
+        Args:
+            state: The arrays by name.
+            strict: Whether every parameter must be there and nothing else.
+
+        Returns:
+            The names in ``missing`` and ``unexpected``; they are empty if ``strict``.
+
+        Raises:
+            DataError: An array is missing, unknown or of another shape: the message
+                lists them all. Unless ``strict``, only the shapes count.
+
+        >>> import dezero.layers as L
+        >>> one, two = L.Linear(3, in_size=2), L.Linear(3)
+        >>> two.load_state_dict(one.state_dict())
+        Unmatched(missing=[], unexpected=[])
+        >>> bool((two.W.data == one.W.data).all())
+        True
+        """
+        return fill(self, state, "load_state_dict", strict=strict)
+
+    def save_weights(self, path: PathLike) -> None:
+        """Write all parameters to a file, whole or not at all.
+
+        The name ``….safetensors`` means a file for other frameworks too: names and
+        layouts are PyTorch's, ``l1.weight`` of shape (out, in) for ``l1/W`` of (in,
+        out), so that ``load_state_dict`` of a PyTorch model with the same attributes
+        takes it. Any other name means a compressed ``.npz`` file with the names of
+        ``named_params()``. A parameter that is found in several places is written once.
+
+        Args:
+            path: The name of the file; ``.npz`` is added where it has neither suffix.
+
+        Raises:
+            ValueError: A parameter has no data, as its Layer was never called.
+            MissingDependencyError: The library safetensors is needed, not installed.
 
         >>> import tempfile, dezero.layers as L
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -167,136 +278,30 @@ class Layer(Stateful):
         ...     layer.save_weights(folder + '/layer')
         ...     layer.load_weights(folder + '/layer')
         """
-        named = self.named_params()
-        empty = [name for name, param in named.items() if param.data is None]
-        if empty:
-            raise ValueError(
-                f"save_weights: expected data in every parameter, got none in "
-                f"{', '.join(empty)}, whose shape is found at the first call; write "
-                "model(x) first"
-            )
-        save_arrays(path, {name: param.data for name, param in named.items()})
+        if str(path).endswith(SUFFIX):
+            arrays = arrays_of(self, "save_weights", published=True)
+            save_tensors(path, arrays, {"format": "pt"})
+        else:
+            save_arrays(path, arrays_of(self, "save_weights"))
 
     def load_weights(self, path: PathLike) -> None:
-        """Read all parameters from a file of ``save_weights``.
+        """Read parameters from a ``.safetensors`` or ``.npz`` file: all, or none.
 
-        Every entry is checked before the first is taken over. A parameter keeps its
-        type and its device; one without data yet gets both and its shape here.
+        Their names may be those of ``named_params()`` or those of PyTorch, in either
+        kind of file. A parameter keeps its type and its device; one without data gets
+        the type of its Layer.
 
         Args:
             path: The name of the file, with or without ``.npz``.
 
         Raises:
             FileNotFoundError: There is no such file.
-            DataError: It is not an ``.npz`` file of plain arrays; or an entry is
-                missing, unknown or of another shape: the message lists them all.
+            DataError: It is not a file of plain arrays; or an entry is missing,
+                unknown or of another shape: the message lists them all.
+            MissingDependencyError: The library safetensors is needed, not installed.
         """
-        arrays = load_arrays(path)
-        ways = {place.name: place for place in self._places()}
-        best = self._best_places()
-        taken: dict[Parameter, Array] = {}
-        misfits = []
-        for name, array in arrays.items():
-            if name not in ways:
-                misfits.append(
-                    f"{name}: expected no such entry, got {_described(array)}"
-                    + closest(name, ways.keys() - arrays.keys())
-                )
-            elif not ways[name].takes(array):
-                misfits.append(
-                    f"{name}: expected {ways[name]}, got {_described(array)}"
-                )
-            elif not np.array_equal(
-                taken.setdefault(ways[name].param, array), array, equal_nan=True
-            ):
-                tied = best[ways[name].param].name
-                misfits.append(
-                    f"{name}: expected the numbers of {tied}, with which it is tied, "
-                    "got others"
-                )
-        misfits += [
-            f"{place.name}: expected {place}, got no entry"
-            for param, place in best.items()
-            if param not in taken and place.name not in arrays
-        ]
-        if misfits:
-            raise DataError(
-                f"load_weights: expected the parameters of {type(self).__name__}, got "
-                f"other entries in '{path}'; nothing was loaded:\n  "
-                + "\n  ".join(misfits)
-            )
-        for place in best.values():
-            place.fill(taken[place.param])
-
-
-class Place(NamedTuple):
-    """A way from a Layer to a parameter."""
-
-    name: str  # the attributes on the way: 'l0/W'
-    param: Parameter
-    owner: Layer  # the last Layer on the way
-    containers: int  # the lists, tuples and dicts on the way
-
-    @property
-    def shape(self) -> PartialShape | None:
-        """The lengths that data for the parameter must have, where they are known."""
-        if self.param.data is not None:
-            return self.param.shape
-        return self.owner._expected_shape(self.name.rpartition("/")[2])
-
-    def takes(self, array: Array) -> bool:
-        """Whether ``array`` can be its data."""
-        shape = self.shape
-        return array.dtype.kind in "fiub" and (
-            shape is None
-            or (
-                len(shape) == array.ndim
-                and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-            )
-        )
-
-    def fill(self, array: Array) -> None:
-        """Make ``array`` its data, in its type and on its device."""
-        data = self.param.data
-        dtype = (
-            getattr(self.owner, "dtype", array.dtype) if data is None else data.dtype
-        )
-        xp = get_array_module(data)
-        self.param.data = xp.asarray(array, dtype=dtype, order="C")
-
-    def __str__(self) -> str:
-        if self.shape is None:
-            return "numbers"
-        lengths = ["?" if n is None else str(n) for n in self.shape]
-        return f"shape ({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
-
-
-def _described(array: Array) -> str:
-    kind = "" if array.dtype.kind in "fiub" else f" of type {array.dtype}"
-    return f"shape {array.shape}{kind}"
-
-
-def _walk(
-    value: Any, name: str, owner: Layer, containers: int, path: frozenset[int]
-) -> Iterator[Place]:
-    """Every way from ``value`` to a parameter, in the order of definition."""
-    if isinstance(value, Parameter):
-        yield Place(name, value, owner, containers)
-        return
-    parts: Iterable[tuple[Any, Any]]
-    if isinstance(value, Layer):
-        owner, parts = value, value._parts()
-    elif isinstance(value, (list, tuple)):
-        containers, parts = containers + 1, enumerate(value)
-    else:
-        containers, parts = containers + 1, value.items()
-    if id(value) in path:  # a Layer that can reach itself
-        return
-    path |= {id(value)}
-    prefix = f"{name}/" if name else ""
-    for key, part in parts:
-        if isinstance(part, (Parameter, Layer, list, tuple, dict)):
-            yield from _walk(part, f"{prefix}{key}", owner, containers, path)
+        load = load_tensors if str(path).endswith(SUFFIX) else load_arrays
+        fill(self, load(path), "load_weights", f" in '{path}'")
 
 
 class _Call:
@@ -322,3 +327,6 @@ def _nothing() -> None:
 
 
 _NO_CALL = _Call((), ())
+
+
+__all__ = ["Layer", "PartialShape"]

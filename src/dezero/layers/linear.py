@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Linear(Layer):
     >>> L.Linear(3)(np.zeros((4, 2))).shape
     (4, 3)
     """
+
+    published: ClassVar = {"W": "weight.T", "b": "bias"}
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,13 +24,25 @@ class BatchNorm(Layer):
 
     Ioffe and Szegedy, "Batch normalization", 2015.
 
+    Args:
+        eps: Keeps the root of a variance of 0 off 0. In the weights that PyTorch
+            publishes it is 1e-5.
+
     >>> import dezero.layers as L
     >>> L.BatchNorm()(np.random.randn(8, 3)).shape
     (8, 3)
     """
 
-    def __init__(self) -> None:
+    published: ClassVar = {
+        "avg_mean": "running_mean",
+        "avg_var": "running_var",
+        "gamma": "weight",
+        "beta": "bias",
+    }
+
+    def __init__(self, eps: float = 2e-5) -> None:
         super().__init__()
+        self.eps = eps
         self.avg_mean = Parameter(None, "avg_mean", requires_grad=False)
         self.avg_var = Parameter(None, "avg_var", requires_grad=False)
         self.gamma = Parameter(None, name="gamma")
@@ -50,9 +62,8 @@ class BatchNorm(Layer):
                 zero.data = xp.zeros(x.shape[1], dtype)
             for one in (self.avg_var, self.gamma):
                 one.data = xp.ones(x.shape[1], dtype)
-        return F.batch_norm(
-            x, self.gamma, self.beta, self.avg_mean.data, self.avg_var.data
-        )
+        mean, var = self.avg_mean.data, self.avg_var.data
+        return F.batch_norm(x, self.gamma, self.beta, mean, var, eps=self.eps)
 
     def _expected_shape(self, name: str) -> PartialShape | None:
         return (None,)

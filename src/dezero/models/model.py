@@ -76,6 +76,9 @@ class Sequential(Model):
         else:
             self.layers[index] = value
 
+    def _published(self, name: str) -> str:
+        return super()._published(name if self._index(name) is None else name[1:])
+
     def _parts(self) -> Iterable[tuple[str, Any]]:
         for name, value in self.__dict__.items():
             if name == "layers":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from dezero import functions as F
 from dezero import layers as L
@@ -28,6 +28,19 @@ class SqueezeNet(Model):
     >>> model.fire2.squeeze.out_channels, model.fire9.expand3.out_channels
     (16, 256)
     """
+
+    published: ClassVar = {
+        "conv1": "features.0",
+        "fire2": "features.3",
+        "fire3": "features.4",
+        "fire4": "features.6",
+        "fire5": "features.7",
+        "fire6": "features.9",
+        "fire7": "features.10",
+        "fire8": "features.11",
+        "fire9": "features.12",
+        "conv10": "classifier.1",
+    }
 
     def __init__(self, pretrained: bool = False) -> None:
         super().__init__()
@@ -65,6 +78,8 @@ class Fire(L.Layer):
         squeezed: Channels in between.
         expanded: Channels of each of the two that come out.
     """
+
+    published: ClassVar = {"expand1": "expand1x1", "expand3": "expand3x3"}
 
     def __init__(self, squeezed: int, expanded: int) -> None:
         super().__init__()
