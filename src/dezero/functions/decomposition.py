@@ -233,6 +233,12 @@ def _reciprocal_gaps(s: Variable) -> Variable:
     return where(eye, 0, 1 / where(eye, 1, gaps))
 
 
+def _kept(func: Function) -> list[Variable]:
+    """The outputs of ``func``, if somebody holds each of them; else none."""
+    ys = [y for output in func.outputs if (y := output()) is not None]
+    return ys if len(ys) == len(func.outputs) else []
+
+
 class SVD(Function):
     def forward(self, A: Array) -> tuple[Array, Array, Array]:
         U, s, Vh = np.linalg.svd(A, full_matrices=False)
@@ -240,8 +246,7 @@ class SVD(Function):
 
     def backward(self, gU: Variable, gs: Variable, gVh: Variable) -> Variable:
         (A,) = self.inputs
-        ys = [output() for output in self.outputs]
-        U, s, Vh = svd(A) if any(y is None for y in ys) else ys
+        U, s, Vh = _kept(self) or svd(A)
         V, Ut, gV = _turned(Vh), _turned(U), _turned(gVh)
         row, column = expand_dims(s, -2), expand_dims(s, -1)
         F = _reciprocal_gaps(s * s)
@@ -295,13 +300,12 @@ class Eigh(Function):
         self.UPLO = UPLO
 
     def forward(self, A: Array) -> tuple[Array, Array]:
-        w, V = np.linalg.eigh(A, UPLO=self.UPLO)
+        w, V = np.linalg.eigh(A, UPLO=self.UPLO)  # type: ignore[call-overload]
         return w, V
 
     def backward(self, gw: Variable, gV: Variable) -> Variable:
         (A,) = self.inputs
-        ys = [output() for output in self.outputs]
-        w, V = eigh(A, self.UPLO) if any(y is None for y in ys) else ys
+        w, V = _kept(self) or eigh(A, self.UPLO)
         inner = _reciprocal_gaps(w) * matmul(_turned(V), gV)
         inner = inner + where(_eye(w), expand_dims(gw, -2), 0)
         gA = matmul(matmul(V, inner), _turned(V))

@@ -119,11 +119,11 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> tuple[Variable, ..
                 f"for axis {axis} of x {x.shape}"
             )
     else:
-        parts = int(indices_or_sections)
-        if parts < 1 or length % parts:
+        count = int(indices_or_sections)
+        if count < 1 or length % count:
             raise ValueError(
                 f"split: expected a number of parts that divides axis {axis} of x "
-                f"{x.shape}, got {parts}; write the indices at which to cut"
+                f"{x.shape}, got {count}; write the indices at which to cut"
             )
-        places = [i * (length // parts) for i in range(1, parts)]
-    return Split(places, axis)(x) if places else (x,)
+        places = [i * (length // count) for i in range(1, count)]
+    return (*Split(places, axis)(x),) if places else (x,)

@@ -30,7 +30,8 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variabl
     x = as_input(x)
     axes = normalize_axis("diagonal", (axis1, axis2), x.ndim)
     x = moveaxis(x, axes, (-2, -1))
-    return get_item(x, (..., *_along(x.data, *x.shape[-2:], offset)))
+    rows, columns = x.shape[-2:]
+    return get_item(x, (..., *_along(x.data, rows, columns, offset)))
 
 
 def _along(like: Array, rows: int, columns: int, offset: int) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from operator import index
 from typing import Any
 
@@ -49,7 +50,7 @@ class Reshape(Function):
         return reshape(gy, self.x_shape)
 
 
-def reshape(x: Any, shape: int | Shape) -> Variable:
+def reshape(x: Any, shape: int | Sequence[int]) -> Variable:
     """The elements of ``x``, in order, in another shape; one length may be -1.
 
     Raises:
