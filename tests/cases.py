@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest.mock
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from samples import (
     Samples,
     along,
     anywhere,
+    attending,
     between,
     binary,
     broadcasting,
@@ -21,6 +23,7 @@ from samples import (
     images,
     inserting,
     joining,
+    looking,
     looking_up,
     masking,
     multiplying,
@@ -38,6 +41,7 @@ from samples import (
     slicing,
     stretching,
     transposing,
+    turning,
     unfolding,
     zeros,
 )
@@ -90,6 +94,19 @@ def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
 def seeded_dropout(x: Any, dropout_ratio: float) -> Variable:
     np.random.seed(0)
     return F.dropout(x, dropout_ratio)
+
+
+def attend(q: Any, k: Any, v: Any, mask: Any = None, **kwargs: Any) -> Variable:
+    return F.scaled_dot_product_attention(q, k, v, mask, **kwargs)
+
+
+def in_blocks(q: Any, k: Any, v: Any, mask: Any = None, **kwargs: Any) -> Variable:
+    """As long sequences are worked through: here by two queries and two keys."""
+    with (
+        unittest.mock.patch("dezero.functions.attention.DIRECT", 0),
+        unittest.mock.patch("dezero.functions.attention.BLOCK", 2),
+    ):
+        return F.scaled_dot_product_attention(q, k, v, mask, **kwargs)
 
 
 # -- the table ----------------------------------------------------------------------
@@ -177,6 +194,32 @@ CASES = [
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
+    # attention
+    Case("scaled_dot_product_attention", attending(), R.attend, attend),
+    Case("scaled_dot_product_attention", attending("bool"), R.attend, attend, "mask"),
+    Case("scaled_dot_product_attention", attending("float"), R.attend, attend, "added"),
+    Case("scaled_dot_product_attention", attending(), R.attend, in_blocks, "blocks"),
+    Case(
+        "scaled_dot_product_attention",
+        attending("bool"),
+        R.attend,
+        in_blocks,
+        "blocks-mask",
+    ),
+    Case(
+        "scaled_dot_product_attention",
+        attending("float"),
+        R.attend,
+        in_blocks,
+        "blocks-added",
+    ),
+    Case(
+        "causal_mask",
+        looking(),
+        lambda length, keys: np.arange(keys) <= np.c_[:length] + keys - length,
+        lambda **kwargs: Variable(F.causal_mask(**kwargs)),
+    ),
+    Case("rotary", turning(), R.turn),
     # activation
     Case("sigmoid", anywhere(normal), R.sigmoid),
     Case("sigmoid_simple", anywhere(normal), R.sigmoid),
@@ -260,6 +303,7 @@ CASES = [
 # What no derivative is asked of, and why.
 WITHOUT_DERIVATIVE = {
     "accuracy": "counts hits, and so is constant but for jumps",
+    "causal_mask": "gives booleans",
     "im2col_array": "takes and gives bare arrays",
     "col2im_array": "takes and gives bare arrays",
 }

@@ -40,6 +40,12 @@ from dezero.functions.arithmetic import (
     rsub,
     sub,
 )
+from dezero.functions.attention import (
+    Attention,
+    causal_mask,
+    rotary,
+    scaled_dot_product_attention,
+)
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -126,6 +132,7 @@ __all__ = [
     "Abs",
     "Add",
     "AsType",
+    "Attention",
     "AveragePooling",
     "BatchNorm",
     "BinaryCrossEntropy",
@@ -186,6 +193,7 @@ __all__ = [
     "batch_nrom",
     "binary_cross_entropy",
     "broadcast_to",
+    "causal_mask",
     "clip",
     "col2im",
     "col2im_array",
@@ -227,8 +235,10 @@ __all__ = [
     "relu",
     "reshape",
     "rmod",
+    "rotary",
     "rpow",
     "rsub",
+    "scaled_dot_product_attention",
     "sigmoid",
     "sigmoid_cross_entropy",
     "sigmoid_simple",
