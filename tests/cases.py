@@ -194,6 +194,7 @@ CASES = [
     Case("linear_simple", shaped("NI, IO, O"), lambda x, W, b: x @ W + b),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
+    Case("gru_cell", remembering(gated=True), R.update_gated),
     # attention
     Case("scaled_dot_product_attention", attending(), R.attend, attend),
     Case("scaled_dot_product_attention", attending("bool"), R.attend, attend, "mask"),

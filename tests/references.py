@@ -132,6 +132,22 @@ def remember(
     return o * np.tanh(c), c
 
 
+def update_gated(
+    x: np.ndarray,
+    h: np.ndarray,
+    W: np.ndarray,
+    U: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+) -> np.ndarray:
+    """One step of a GRU."""
+    Wr, Wz, Wn, Ur, Uz, Un = *np.split(W, 3, axis=1), *np.split(U, 3, axis=1)
+    br, bz, bn, cr, cz, cn = *np.split(b, 3), *np.split(c, 3)
+    r = sigmoid(x @ Wr + br + h @ Ur + cr)
+    z = sigmoid(x @ Wz + bz + h @ Uz + cz)
+    return (1 - z) * np.tanh(x @ Wn + bn + r * (h @ Un + cn)) + z * h
+
+
 def attend(
     q: np.ndarray,
     k: np.ndarray,

@@ -206,11 +206,14 @@ def multiplying(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
-def remembering(draw: st.DrawFn) -> Sample:
-    """What a step of an LSTM takes."""
+def remembering(draw: st.DrawFn, gated: bool = False) -> Sample:
+    """What a step of an LSTM takes, or of a GRU."""
     N, D, H = (draw(st.integers(1, 2)) for _ in range(3))
-    shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
-    return fill(draw, [normal] * 5, shapes), {}
+    if gated:
+        shapes = [(N, D), (N, H), (D, 3 * H), (H, 3 * H), (3 * H,), (3 * H,)]
+    else:
+        shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
+    return fill(draw, [normal] * len(shapes), shapes), {}
 
 
 @st.composite

@@ -360,7 +360,13 @@ OTHER = {"broadcast_to", "sum_to", "reshape", "expand_dims", "get_item", "clip"}
 OTHER |= {"embed_id", "astype", "pooling", "pooling_simple", "average_pooling"}
 OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
 # Which take more than two arrays; their own tests look at every one of them.
-MORE = {"batch_norm", "batch_nrom", "lstm_cell", "scaled_dot_product_attention"}
+MORE = {
+    "batch_norm",
+    "batch_nrom",
+    "gru_cell",
+    "lstm_cell",
+    "scaled_dot_product_attention",
+}
 
 
 def test_every_function_of_two_arguments_is_here() -> None:

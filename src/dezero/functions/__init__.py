@@ -100,7 +100,13 @@ from dezero.functions.pooling import (
     pooling_simple,
 )
 from dezero.functions.random import Dropout, dropout
-from dezero.functions.recurrent import LSTMCell, lstm_cell
+from dezero.functions.recurrent import (
+    GRUGates,
+    LSTMCell,
+    LSTMGates,
+    gru_cell,
+    lstm_cell,
+)
 from dezero.functions.reduction import (
     LogSumExp,
     Max,
@@ -148,10 +154,12 @@ __all__ = [
     "Div",
     "Dropout",
     "Exp",
+    "GRUGates",
     "GetItem",
     "GetItemGrad",
     "Im2col",
     "LSTMCell",
+    "LSTMGates",
     "LeakyReLU",
     "Linear",
     "Log",
@@ -210,6 +218,7 @@ __all__ = [
     "expand_dims",
     "flatten",
     "get_item",
+    "gru_cell",
     "im2col",
     "im2col_array",
     "leaky_relu",
