@@ -107,9 +107,8 @@ def test_a_whole_sequence_is_its_steps(kind: Any) -> None:
     layer = float64(kind(3, 2, num_layers=2))
     x = normal(2, 5, 2)
     y = layer(x)
-    states = [
-        (one.h.data, getattr(one, "c", one.h).data) for one in [layer, *layer.above]
-    ]
+    layers = [layer, *layer.above]
+    states = [(one.h.data, getattr(one, "c", one.h).data) for one in layers]
     layer.reset_state()
     for t in range(5):
         np.testing.assert_allclose(layer(x[:, t]).data, y.data[:, t], rtol=1e-12)
