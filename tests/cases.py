@@ -20,6 +20,8 @@ from samples import (
     classifying,
     convolving,
     distinct,
+    grouping,
+    halving,
     images,
     inserting,
     joining,
@@ -81,6 +83,10 @@ def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
     xp = get_array_module(gamma)
     mean, var = xp.full(gamma.shape, 0.5, x.dtype), xp.full(gamma.shape, 2.0, x.dtype)
     return F.batch_norm(x, gamma, beta, mean, var, **kwargs)
+
+
+def group_norm(x: Any, *args: Any, groups: int, **kwargs: Any) -> Variable:
+    return F.group_norm(x, groups, *args, **kwargs)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,6 +234,46 @@ CASES = [
     Case("leaky_relu", anywhere(nonzero), lambda x: np.maximum(x, 0.2 * x)),
     Case("leaky_relu", anywhere(nonzero, slope=0.01), R.leaky_relu, note="slope"),
     Case("leaky_relu", anywhere(nonzero, slope=1.5), R.leaky_relu, note="steep"),
+    Case("gelu", anywhere(normal), R.gelu),
+    Case("gelu", anywhere(normal, approximate="tanh"), R.gelu, note="tanh"),
+    Case("silu", anywhere(normal), lambda x: x * R.sigmoid(x)),
+    Case("swish", anywhere(normal), lambda x: x * R.sigmoid(x)),
+    Case("mish", anywhere(normal), lambda x: x * np.tanh(np.log1p(np.exp(x)))),
+    Case("glu", halving(), R.glu),
+    Case("elu", anywhere(nonzero, alpha=0.7), R.elu),
+    Case(
+        "celu",
+        anywhere(nonzero, alpha=0.7),
+        lambda x, alpha: R.elu(x / alpha, 1) * alpha,
+    ),
+    Case(
+        "selu",
+        anywhere(nonzero),
+        lambda x: 1.0507009873554805 * R.elu(x, 1.6732632423543772),
+    ),
+    Case("softplus", anywhere(normal), lambda x: np.log(1 + np.exp(x))),
+    Case(
+        "softplus",
+        anywhere(normal, beta=2.5),
+        lambda x, beta: np.log(1 + np.exp(beta * x)) / beta,
+        note="beta",
+    ),
+    Case("softsign", anywhere(nonzero), lambda x: x / (1 + abs(x))),
+    Case("hardtanh", anywhere(between), lambda x: x.clip(-1, 1)),
+    Case(
+        "hardtanh",
+        anywhere(between, x_min=-2, x_max=0),
+        lambda x, **_: x.clip(-2, 0),
+        note="bounds",
+    ),
+    Case("relu6", anywhere(between), lambda x: x.clip(0, 6)),
+    Case("prelu", shaped("NCH, C", nonzero, normal), R.prelu),
+    Case(
+        "prelu",
+        shaped("N,", nonzero, normal),
+        lambda x, W: np.where(x > 0, x, W * x),
+        note="one-slope",
+    ),
     Case("softmax", along(), R.softmax),
     Case("softmax", shaped("ND"), lambda x: R.softmax(x, 1), note="axis-1"),
     Case("softmax_simple", along(), R.softmax),
@@ -272,6 +318,13 @@ CASES = [
         in_test_mode(batch_norm),
         "test-mode",
     ),
+    Case("layer_norm", shaped("NTD, D, D", eps=0.1), R.layer_norm),
+    Case("layer_norm", shaped("ND, D", eps=0.1), R.layer_norm, note="no-shift"),
+    Case("layer_norm", shaped("NTD, TD, TD", eps=0.1), R.layer_norm, note="two-axes"),
+    Case("layer_norm", shaped("D, D, D", eps=0.1), R.layer_norm, note="vector"),
+    Case("rms_norm", shaped("NTD, D", eps=0.1), R.rms_norm),
+    Case("group_norm", grouping(), R.group_norm, group_norm),
+    Case("instance_norm", normalizing(), R.group_norm),
     Case("dropout", anywhere(normal, dropout_ratio=0.3), R.dropout, seeded_dropout),
     Case(
         "dropout", anywhere(normal), lambda x: x, in_test_mode(F.dropout), "test-mode"

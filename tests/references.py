@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,26 @@ def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     return np.where(x > 0, x, slope * x)
 
 
+def gelu(x: np.ndarray, approximate: str = "none") -> np.ndarray:
+    if approximate == "tanh":
+        return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    erf = np.array([math.erf(v) for v in np.ravel(x / np.sqrt(2))]).reshape(x.shape)
+    return x * (1 + erf) / 2
+
+
+def elu(x: np.ndarray, alpha: float) -> np.ndarray:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def prelu(x: np.ndarray, W: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, W[:, None] * x)
+
+
+def glu(x: np.ndarray, axis: int) -> np.ndarray:
+    a, b = np.split(x, 2, axis)
+    return a * sigmoid(b)
+
+
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
     return np.exp(x) / np.exp(x).sum(axis, keepdims=True)
 
@@ -113,6 +134,31 @@ def batch_norm(
     mean = rows.mean(axes) if mean is None else mean
     var = rows.var(axes) if var is None else var
     y = gamma * (rows - mean) / np.sqrt(var + eps) + beta
+    return np.moveaxis(y, -1, 1)
+
+
+def layer_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: Any = 0.0, *, eps: float
+) -> np.ndarray:
+    axes = tuple(range(-gamma.ndim, 0))
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return gamma * (x - mean) / np.sqrt(var + eps) + beta
+
+
+def rms_norm(x: np.ndarray, gamma: np.ndarray, eps: float) -> np.ndarray:
+    return gamma * x / np.sqrt((x**2).mean(-1, keepdims=True) + eps)
+
+
+def group_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float, groups: Any = None
+) -> np.ndarray:
+    y = np.empty_like(x)
+    size = x.shape[1] // (groups or x.shape[1])
+    for n in range(len(x)):
+        for c in range(0, x.shape[1], size):
+            part = x[n, c : c + size]
+            y[n, c : c + size] = (part - part.mean()) / np.sqrt(part.var() + eps)
+    y = np.moveaxis(y, 1, -1) * gamma + beta
     return np.moveaxis(y, -1, 1)
 
 

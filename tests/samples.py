@@ -113,6 +113,13 @@ def along(draw: st.DrawFn, one: Fill = normal) -> Sample:
 
 
 @st.composite
+def halving(draw: st.DrawFn) -> Sample:
+    """An array, and an axis of even length."""
+    (x,), kwargs = draw(along())
+    return [np.concatenate([x, x[::-1]], kwargs["axis"])], kwargs
+
+
+@st.composite
 def inserting(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=4))
     axis = draw(st.integers(-len(shape) - 1, len(shape)))
@@ -313,3 +320,12 @@ def normalizing(draw: st.DrawFn) -> Sample:
     shape = draw(hnp.array_shapes(min_dims=2, max_dims=4, min_side=2, max_side=3))
     channels = (shape[1],)
     return fill(draw, [normal] * 3, [shape, channels, channels]), {"eps": 0.1}
+
+
+@st.composite
+def grouping(draw: st.DrawFn) -> Sample:
+    """x (N, C, ...), gamma and beta (C,), and into how many groups C is cut."""
+    groups, size = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    N, *places = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
+    shapes = [(N, groups * size, *places), *[(groups * size,)] * 2]
+    return fill(draw, [normal] * 3, shapes), {"groups": groups, "eps": 0.1}

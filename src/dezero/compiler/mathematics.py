@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from dezero.backend import special
+
 
 class Format(NamedTuple):
     """Where the bits of a floating-point number are: sign, exponent, mantissa."""
@@ -328,23 +330,11 @@ def tanh(x: Value) -> Value:
 
 
 # erf(t) = 1 - exp(-t (9/8 + Q(t))) for 0 <= t, up to where erf rounds to 1.
-ERF = table(
-    f32="""0.0033791717 0.6366194 0.10277759 -0.019151868 -0.00016287784
-    0.0016696291 -0.0006342838 0.00011804714 -9.301295e-06""",  # 2^-27.9
-    f64="""0.003379167095512568 0.6366197723675837 0.10277260330178167
-    -0.01912844700488509 -0.00020919469737020128 0.0016962064066586085
-    -0.0005901256675788924 2.587904619462423e-05 6.449061457265176e-05
-    -2.972139689604452e-05 3.4029274237149688e-06 2.8407005432726456e-06
-    -1.7471915039845292e-06 3.409380421787834e-07 1.3420960365347467e-07
-    -1.4020958256919386e-07 6.508298584599283e-08 -2.0744993571892614e-08
-    4.9400772186049485e-09 -8.963263810689663e-10 1.2296947451596077e-10
-    -1.2394580248563437e-11 8.672372399713623e-13 -3.7649209306155806e-14
-    7.637515723884676e-16""",  # 2^-57.4
-)
+ERF = Table([*special.ERF_FLOAT32], [*special.ERF_FLOAT64])
 
 
 def erf(x: Value) -> Value:
-    t = at_most(abs(x), per_format(x, 3.919206, 5.9215873))
+    t = at_most(abs(x), per_format(x, special.ONE_FLOAT32, special.ONE_FLOAT64))
     n, p = reduce_exp(-fma(t, 1.125, t * ERF.at(t)))
     s = power_of_two(n, x.kind)
     return fma(-s, p, 1.0 - s).copysign(x)

@@ -1,5 +1,7 @@
 """Layers, which have parameters: ``import dezero.layers as L``."""
 
+from dezero.layers.activation import Dropout, PReLU
+from dezero.layers.containers import Flatten, Lambda, ModuleDict, ModuleList
 from dezero.layers.convolution import Conv2d, Deconv2d
 from dezero.layers.embedding import EmbedID
 from dezero.layers.gated import GRU, LSTM
@@ -7,6 +9,17 @@ from dezero.layers.layer import Layer
 from dezero.layers.linear import Linear
 from dezero.layers.normalization import BatchNorm
 from dezero.layers.recurrent import RNN
+from dezero.layers.embedding import Embedding, EmbedID
+from dezero.layers.layer import Layer
+from dezero.layers.linear import Linear
+from dezero.layers.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
+from dezero.layers.recurrent import LSTM, RNN
 
 __all__ = [
     "GRU",
@@ -15,7 +28,18 @@ __all__ = [
     "BatchNorm",
     "Conv2d",
     "Deconv2d",
+    "Dropout",
     "EmbedID",
+    "Embedding",
+    "Flatten",
+    "GroupNorm",
+    "InstanceNorm",
+    "Lambda",
     "Layer",
+    "LayerNorm",
     "Linear",
+    "ModuleDict",
+    "ModuleList",
+    "PReLU",
+    "RMSNorm",
 ]

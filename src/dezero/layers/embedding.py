@@ -12,7 +12,7 @@ from dezero.layers.layer import Layer
 
 
 class EmbedID(Layer):
-    """A trained vector for each of ``in_size`` ids.
+    """A trained vector for each of ``in_size`` ids; ``Embedding`` is the same class.
 
     ``W`` (in, out) is drawn from the standard normal distribution.
 
@@ -34,3 +34,6 @@ class EmbedID(Layer):
     def forward(self, x: Any) -> Variable:
         """Map integers ``x`` of any shape to vectors along a new last axis."""
         return F.embed_id(x, self.W)
+
+
+Embedding = EmbedID
