@@ -117,13 +117,6 @@ from dezero.functions.pooling import (
     pooling_simple,
 )
 from dezero.functions.random import Dropout, dropout
-from dezero.functions.recurrent import (
-    GRUGates,
-    LSTMCell,
-    LSTMGates,
-    gru_cell,
-    lstm_cell,
-)
 from dezero.functions.rectified import (
     ELU,
     Softplus,
@@ -137,7 +130,13 @@ from dezero.functions.rectified import (
     softplus,
     softsign,
 )
-from dezero.functions.recurrent import LSTMCell, lstm_cell
+from dezero.functions.recurrent import (
+    GRUGates,
+    LSTMCell,
+    LSTMGates,
+    gru_cell,
+    lstm_cell,
+)
 from dezero.functions.reduction import (
     LogSumExp,
     Max,
@@ -259,9 +258,9 @@ __all__ = [
     "flatten",
     "gelu",
     "get_item",
-    "gru_cell",
     "glu",
     "group_norm",
+    "gru_cell",
     "hardtanh",
     "im2col",
     "im2col_array",
@@ -293,13 +292,11 @@ __all__ = [
     "relu6",
     "reshape",
     "rmod",
+    "rms_norm",
     "rotary",
     "rpow",
     "rsub",
     "scaled_dot_product_attention",
-    "rms_norm",
-    "rpow",
-    "rsub",
     "selu",
     "sigmoid",
     "sigmoid_cross_entropy",
