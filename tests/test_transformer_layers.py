@@ -84,7 +84,7 @@ def test_self_attention(causal: bool) -> None:
 
 
 def test_attention_to_a_memory_with_a_mask() -> None:
-    layer, x, memory = float64(L.MultiHeadAttention(6, 2)), normal(2, 4, 6), None
+    layer, x = float64(L.MultiHeadAttention(6, 2)), normal(2, 4, 6)
     memory = np.random.default_rng(5).normal(size=(2, 5, 6))
     mask = np.array([True, False, True, True, False])
     wanted = attention(numbers(layer), 2, x, memory, lambda t, s: mask[s])
@@ -144,7 +144,7 @@ def test_a_cache_gives_what_the_whole_gives(rotary: bool) -> None:
 
 
 def test_a_cache_keeps_a_memory() -> None:
-    layer, x, memory = float64(L.MultiHeadAttention(4, 2)), normal(1, 3, 4), None
+    layer, x = float64(L.MultiHeadAttention(4, 2)), normal(1, 3, 4)
     memory = normal(1, 5, 4)
     cache = L.KeyValueCache()
     with dezero.no_grad():
@@ -252,6 +252,8 @@ def test_decoder_layer(pre_norm: bool) -> None:
 
 
 def test_layers_train_compiled_as_eager() -> None:
+    """With dropout in three places: the program keeps the order of the draws."""
+
     def make() -> Any:
         rng = np.random.RandomState(3)
         layer = L.TransformerDecoderLayer(8, 2, dropout_ratio=0.1)
