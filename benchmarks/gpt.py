@@ -16,31 +16,6 @@ from benchmarks.data import Program, tokens
 from dezero import Model, Parameter, optimizers
 
 
-def gelu(x: Any) -> Any:
-    """``x`` times about the probability that a normal variable is below it.
-
-    Hendrycks and Gimpel, "Gaussian error linear units", 2016: the form with tanh.
-    """
-    return 0.5 * x * (1 + F.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-
-
-class LayerNorm(L.Layer):
-    """Give every row mean ``beta`` and standard deviation ``gamma``.
-
-    Ba et al., "Layer normalization", 2016.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gamma = Parameter(np.ones(width, np.float32))
-        self.beta = Parameter(np.zeros(width, np.float32))
-
-    def forward(self, x: Any) -> Any:
-        xc = x - F.average(x, axis=-1, keepdims=True)
-        var = F.average(xc * xc, axis=-1, keepdims=True)
-        return xc * (var + 1e-5) ** -0.5 * self.gamma + self.beta
-
-
 class Attention(L.Layer):
     """Every token looks at those before it, and at itself.
 
@@ -70,15 +45,15 @@ class Block(L.Layer):
 
     def __init__(self, width: int, heads: int, length: int) -> None:
         super().__init__()
-        self.norm1 = LayerNorm(width)
+        self.norm1 = L.LayerNorm(width)
         self.attention = Attention(width, heads, length)
-        self.norm2 = LayerNorm(width)
+        self.norm2 = L.LayerNorm(width)
         self.widen = L.Linear(4 * width, in_size=width)
         self.narrow = L.Linear(width, in_size=4 * width)
 
     def forward(self, x: Any) -> Any:
         x = x + self.attention(self.norm1(x))
-        return x + self.narrow(gelu(self.widen(self.norm2(x))))
+        return x + self.narrow(F.gelu(self.widen(self.norm2(x)), "tanh"))
 
 
 class GPT(Model):
@@ -96,7 +71,7 @@ class GPT(Model):
         self.tokens = L.EmbedID(vocabulary, width)
         self.places = Parameter(np.zeros((length, width), np.float32))
         self.blocks = [Block(width, heads, length) for _ in range(depth)]
-        self.norm = LayerNorm(width)
+        self.norm = L.LayerNorm(width)
         self.head = L.Linear(vocabulary, nobias=True, in_size=width)
 
     def forward(self, ids: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import references as R
 from samples import (
     Samples,
+    aligning,
     along,
     anywhere,
     attending,
@@ -19,6 +20,7 @@ from samples import (
     broadcasting,
     classifying,
     convolving,
+    convolving_sequences,
     distinct,
     grouping,
     halving,
@@ -29,6 +31,7 @@ from samples import (
     looking_up,
     masking,
     multiplying,
+    negative,
     nonzero,
     normal,
     normalizing,
@@ -40,11 +43,13 @@ from samples import (
     reshaping,
     shaped,
     shrinking,
+    signs,
     slicing,
     stretching,
     transposing,
     turning,
     unfolding,
+    whole,
     zeros,
 )
 
@@ -87,6 +92,10 @@ def batch_norm(x: Any, gamma: Any, beta: Any, **kwargs: Any) -> Variable:
 
 def group_norm(x: Any, *args: Any, groups: int, **kwargs: Any) -> Variable:
     return F.group_norm(x, groups, *args, **kwargs)
+
+
+def weighted(x: Any, t: Any, **kwargs: Any) -> Variable:
+    return F.cross_entropy(x, t, weight=R.class_weights(x.shape[1]), **kwargs)
 
 
 def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -307,6 +316,106 @@ CASES = [
         R.binary_cross_entropy,
         note="labels",
     ),
+    Case("softmax_cross_entropy", classifying(), R.weighted, weighted, "weight"),
+    Case(
+        "softmax_cross_entropy",
+        classifying(ignored=-7, label_smoothing=0.2),
+        R.cross_entropy,
+        note="smoothing",
+    ),
+    Case(
+        "cross_entropy",
+        classifying(ignored=-7, label_smoothing=0.2),
+        R.weighted,
+        weighted,
+        "all",
+    ),
+    Case(
+        "softmax_cross_entropy",
+        classifying(ignored=-7, reduction="none"),
+        R.cross_entropy,
+        note="none",
+    ),
+    Case("nll_loss", classifying(), R.nll),
+    Case(
+        "nll_loss",
+        classifying(ignored=-7),
+        lambda x, t, **kw: R.nll(x, t, weight=R.class_weights(x.shape[1]), **kw),
+        lambda x, t, **kwargs: F.nll_loss(
+            x, t, weight=R.class_weights(x.shape[1]), **kwargs
+        ),
+        "weight",
+    ),
+    Case(
+        "binary_cross_entropy_with_logits",
+        shaped("ND, ND", normal, probability),
+        lambda x, t: (
+            -(np.log(R.sigmoid(x)) * t + np.log(R.sigmoid(-x)) * (1 - t)).mean()
+        ),
+    ),
+    Case(
+        "binary_cross_entropy_with_logits",
+        shaped("ND, ND", normal, binary, weight=0.5, pos_weight=3.0, reduction="sum"),
+        lambda x, t, **_: (
+            -(
+                1.5 * np.log(R.sigmoid(x)) * t + 0.5 * np.log(R.sigmoid(-x)) * (1 - t)
+            ).sum()
+        ),
+        note="weights",
+    ),
+    Case("ctc_loss", aligning(), R.ctc),
+    Case("ctc_loss", aligning(blank=1, reduction="sum"), R.ctc, note="sum"),
+    Case(
+        "hinge_loss",
+        shaped("ND, ND", between, signs),
+        lambda x, t: np.maximum(0, 1 - t * x).mean(),
+    ),
+    Case("mse_loss", shaped("ND, ND"), lambda x0, x1: ((x0 - x1) ** 2).mean()),
+    Case("l1_loss", shaped("ND, ND", positive, negative), lambda a, b: (a - b).mean()),
+    Case(
+        "l1_loss",
+        shaped("ND, ND", positive, negative, reduction="none"),
+        lambda a, b, **_: a - b,
+        note="none",
+    ),
+    Case("huber_loss", shaped("ND, ND", between, whole), R.huber),
+    Case(
+        "huber_loss",
+        shaped("ND, ND", between, whole, delta=0.1, reduction="sum"),
+        lambda x0, x1, delta, reduction: R.huber(x0, x1, delta) * x0.size,
+        note="delta",
+    ),
+    Case("smooth_l1_loss", shaped("ND, ND", between, whole), R.huber),
+    Case(
+        "smooth_l1_loss",
+        shaped("ND, ND", between, whole, beta=2.1),
+        lambda x0, x1, beta: R.huber(x0, x1, beta) / beta,
+        note="beta",
+    ),
+    Case(
+        "kl_div",
+        shaped("NCH, NCH", normal, probability),
+        lambda q, p: (p * (np.log(p) - q)).sum(1).mean(),
+    ),
+    Case("cosine_similarity", shaped("NDH, NDH", nonzero, nonzero), R.cosine),
+    Case(
+        "cosine_similarity",
+        shaped("NDH, NDH", nonzero, nonzero, axis=-1),
+        R.cosine,
+        note="last",
+    ),
+    Case(
+        "cosine_embedding_loss",
+        shaped("ND, ND, N", nonzero, nonzero, signs, margin=-1.5, reduction="none"),
+        lambda a, b, t, **_: np.where(t > 0, 1 - R.cosine(a, b), R.cosine(a, b) + 1.5),
+    ),
+    Case(
+        "triplet_margin_loss",
+        shaped("ND, ND, ND", between, positive, negative, margin=20),
+        lambda a, p, n, margin: (
+            margin + np.linalg.norm(a - p, axis=1) - np.linalg.norm(a - n, axis=1)
+        ).mean(),
+    ),
     Case("accuracy", classifying(), lambda y, t: (y.argmax(1) == t).mean()),
     # normalization and random numbers
     Case("batch_norm", normalizing(), R.batch_norm, batch_norm),
@@ -330,6 +439,10 @@ CASES = [
         "dropout", anywhere(normal), lambda x: x, in_test_mode(F.dropout), "test-mode"
     ),
     # convolution
+    Case("conv1d", convolving_sequences(), R.convolve_sequences),
+    Case(
+        "conv1d", convolving_sequences(bias=False), R.convolve_sequences, note="no-bias"
+    ),
     Case("conv2d", convolving(), R.convolve),
     Case("conv2d", convolving(bias=False), R.convolve, note="no-bias"),
     Case("conv2d_simple", convolving(), R.convolve),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -42,6 +43,15 @@ def convolve(
     views = windows(x, W.shape[2:], stride, pad)
     y = np.einsum("ncijhw,ochw->noij", views, W)
     return y + np.reshape(b, (1, -1, 1, 1))
+
+
+def convolve_sequences(
+    x: np.ndarray, W: np.ndarray, b: Any = 0.0, *, stride: int, pad: int
+) -> np.ndarray:
+    x = np.pad(x, ((0, 0), (0, 0), (pad, pad)))
+    views = np.lib.stride_tricks.sliding_window_view(x, W.shape[2], axis=2)
+    y = np.einsum("nclk,ock->nol", views[:, :, ::stride], W)
+    return y + np.reshape(b, (-1, 1))
 
 
 def convolve_transposed(
@@ -114,6 +124,76 @@ def mean_squared_error(x0: np.ndarray, x1: np.ndarray) -> Any:
 def softmax_cross_entropy(x: np.ndarray, t: np.ndarray) -> Any:
     at_labels = np.take_along_axis(softmax(x, 1), np.expand_dims(t, 1), axis=1)
     return -np.log(at_labels).mean()
+
+
+def class_weights(classes: int) -> np.ndarray:
+    return 1.0 + np.arange(classes)
+
+
+def nll(
+    log_p: np.ndarray,
+    t: np.ndarray,
+    ignore_index: Any = None,
+    smoothing: float = 0.0,
+    reduction: str = "mean",
+    weight: Any = None,
+) -> Any:
+    """Place by place."""
+    losses, total = np.zeros(t.shape), 0.0
+    C = log_p.shape[1]
+    w = np.ones(C) if weight is None else weight
+    for place in np.ndindex(t.shape):
+        label = t[place]
+        if label != ignore_index:
+            target = np.full(C, smoothing / C)
+            target[label] += 1 - smoothing
+            losses[place] = -(
+                w * target * log_p[(place[0], slice(None), *place[1:])]
+            ).sum()
+            total += w[label]
+    return losses if reduction == "none" else losses.sum() / total
+
+
+def cross_entropy(
+    x: np.ndarray, t: np.ndarray, label_smoothing: float = 0.0, **kwargs: Any
+) -> Any:
+    return nll(np.log(softmax(x, 1)), t, smoothing=label_smoothing, **kwargs)
+
+
+def ctc(
+    log_p: np.ndarray,
+    t: np.ndarray,
+    steps: np.ndarray,
+    counts: np.ndarray,
+    blank: int = 0,
+    reduction: str = "mean",
+) -> Any:
+    """Every sequence of labels and blanks, one after the other."""
+    losses = []
+    for n, (T, S) in enumerate(zip(steps, counts, strict=True)):
+        total = 0.0
+        for sequence in itertools.product(range(log_p.shape[2]), repeat=int(T)):
+            merged = [label for label, _ in itertools.groupby(sequence)]
+            if [label for label in merged if label != blank] == t[n, :S].tolist():
+                total += np.exp(log_p[np.arange(T), n, list(sequence)].sum())
+        losses.append(-np.log(total))
+    if reduction == "mean":
+        return np.mean(losses / np.maximum(counts, 1))
+    return np.sum(losses)
+
+
+def weighted(x: np.ndarray, t: np.ndarray, **kwargs: Any) -> Any:
+    return cross_entropy(x, t, weight=class_weights(x.shape[1]), **kwargs)
+
+
+def huber(x0: np.ndarray, x1: np.ndarray, delta: float = 1.0) -> Any:
+    d = abs(x0 - x1)
+    return np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)).mean()
+
+
+def cosine(x0: np.ndarray, x1: np.ndarray, axis: int = 1) -> np.ndarray:
+    norms = np.linalg.norm(x0, axis=axis) * np.linalg.norm(x1, axis=axis)
+    return (x0 * x1).sum(axis) / norms
 
 
 def binary_cross_entropy(p: np.ndarray, t: np.ndarray) -> Any:

@@ -61,6 +61,18 @@ def binary(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(0, 2, shape)
 
 
+def signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.choice([-1, 1], shape)
+
+
+def negative(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return -positive(rng, shape)
+
+
+def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(-3, 3, shape).astype(float)
+
+
 def fill(draw: st.DrawFn, fills: Any, shapes: Any) -> list[np.ndarray]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return [np.asarray(f(rng, s)) for f, s in zip(fills, shapes, strict=True)]
@@ -296,6 +308,16 @@ def convolving(draw: st.DrawFn, transposed: bool = False, bias: bool = True) -> 
 
 
 @st.composite
+def convolving_sequences(draw: st.DrawFn, bias: bool = True) -> Sample:
+    """x, W and b of a convolution of sequences."""
+    N, C, out, K, stride = (draw(st.integers(1, n)) for n in (2, 2, 2, 3, 3))
+    pad = draw(st.integers(0, K - 1))
+    length = draw(st.integers(max(1, K - 2 * pad), 5))
+    shapes = [(N, C, length), (out, C, K), (out,)][: 3 if bias else 2]
+    return fill(draw, [normal] * len(shapes), shapes), {"stride": stride, "pad": pad}
+
+
+@st.composite
 def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
     """What ``im2col`` takes, or ``col2im``."""
     (x,), kwargs = draw(images())
@@ -308,10 +330,14 @@ def unfolding(draw: st.DrawFn, back: bool = False) -> Sample:
 
 
 @st.composite
-def classifying(draw: st.DrawFn) -> Sample:
-    """Scores (N, C, ...) and labels (N, ...)."""
+def classifying(draw: st.DrawFn, ignored: int | None = None, **kwargs: Any) -> Sample:
+    """Scores (N, C, ...) and labels (N, ...), some of which may not count."""
     N, C, *rest = draw(hnp.array_shapes(min_dims=2, max_dims=3, max_side=4))
-    return fill(draw, [normal, labels(C)], [(N, C, *rest), (N, *rest)]), {}
+    x, t = fill(draw, [normal, labels(C)], [(N, C, *rest), (N, *rest)])
+    if ignored is not None:
+        t.reshape(-1)[2::3] = ignored
+        kwargs["ignore_index"] = ignored
+    return [x, t], kwargs
 
 
 @st.composite
@@ -329,3 +355,17 @@ def grouping(draw: st.DrawFn) -> Sample:
     N, *places = draw(hnp.array_shapes(min_dims=1, max_dims=3, max_side=3))
     shapes = [(N, groups * size, *places), *[(groups * size,)] * 2]
     return fill(draw, [normal] * 3, shapes), {"groups": groups, "eps": 0.1}
+
+
+@st.composite
+def aligning(draw: st.DrawFn, **kwargs: Any) -> Sample:
+    """Log-probabilities (T, N, 3), labels, lengths for which there are alignments."""
+    blank = kwargs.get("blank", 0)
+    S, N = draw(st.integers(0, 2)), draw(st.integers(1, 2))
+    T = draw(st.integers(max(2 * S, 1), 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    log_p = np.log(R.softmax(rng.normal(size=(T, N, 3)), 2))
+    t = rng.choice([c for c in range(3) if c != blank], (N, S))
+    counts = rng.integers(0, S + 1, N)
+    steps = rng.integers(np.maximum(2 * counts, 1), T + 1)
+    return [log_p, t, steps, counts], kwargs

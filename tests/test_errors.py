@@ -328,6 +328,9 @@ PRODUCT = "expected W with 3 rows to match x (2, 3), got W (4, 5)"
 SQUARED = "expected x1 of shape (2, 3) as x0 has, got (4, 5)"
 LABELS = "expected t of shape (2,) to match x (2, 3), got t (4, 5)"
 BINARY = "expected t of shape (2, 3) as the predictions have, got (4, 5)"
+LAST = (
+    "expected gamma of the shape of the last axes of x, got x (2, 3) and gamma (4, 5)"
+)
 IMAGES = "expected x of shape (N, C, H, W), got x (2, 3)"
 TWO = {
     "add": f"add: {BROADCAST}",
@@ -347,10 +350,25 @@ TWO = {
     "mean_squared_error_simple": f"mean_squared_error_simple: {SQUARED}",
     "softmax_cross_entropy": f"softmax_cross_entropy: {LABELS}",
     "softmax_cross_entropy_simple": f"softmax_cross_entropy_simple: {LABELS}",
+    "cross_entropy": f"softmax_cross_entropy: {LABELS}",
+    "nll_loss": f"nll_loss: {LABELS}",
+    "mse_loss": f"mse_loss: {SQUARED}",
+    "l1_loss": f"l1_loss: {SQUARED}",
+    "huber_loss": f"huber_loss: {SQUARED}",
+    "smooth_l1_loss": f"smooth_l1_loss: {SQUARED}",
+    "cosine_similarity": f"cosine_similarity: {SQUARED}",
+    "kl_div": "kl_div: expected p of shape (2, 3) as log_q has, got (4, 5)",
+    "binary_cross_entropy_with_logits": f"binary_cross_entropy_with_logits: {BINARY}",
+    "hinge_loss": f"hinge_loss: {BINARY}",
+    "prelu": "prelu: expected W of shape (3,) or (1,) for x (2, 3), got W (4, 5)",
+    "layer_norm": f"layer_norm: {LAST}",
+    "rms_norm": f"rms_norm: {LAST}",
     "sigmoid_cross_entropy": f"sigmoid_cross_entropy: {BINARY}",
     "binary_cross_entropy": f"binary_cross_entropy: {BINARY}",
     "accuracy": "accuracy: expected y of shape (N, C, ...) and a label for each of N, "
     "got y (2, 3) and t (4, 5)",
+    "conv1d": "conv1d: expected x of shape (N, C, L) and W of shape (O, C, K), got x "
+    "(2, 3) and W (4, 5)",
     "conv2d": f"conv2d: {IMAGES}",
     "conv2d_simple": f"conv2d_simple: {IMAGES}",
     "deconv2d": f"deconv2d: {IMAGES}",
@@ -360,13 +378,9 @@ OTHER = {"broadcast_to", "sum_to", "reshape", "expand_dims", "get_item", "clip"}
 OTHER |= {"embed_id", "astype", "pooling", "pooling_simple", "average_pooling"}
 OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
 # Which take more than two arrays; their own tests look at every one of them.
-MORE = {
-    "batch_norm",
-    "batch_nrom",
-    "gru_cell",
-    "lstm_cell",
-    "scaled_dot_product_attention",
-}
+MORE = {"batch_norm", "batch_nrom", "gru_cell", "lstm_cell"}
+MORE |= {"group_norm", "instance_norm", "cosine_embedding_loss", "triplet_margin_loss"}
+MORE |= {"ctc_loss", "scaled_dot_product_attention"}
 
 
 def test_every_function_of_two_arguments_is_here() -> None:

@@ -46,6 +46,15 @@ from dezero.functions.attention import (
     rotary,
     scaled_dot_product_attention,
 )
+from dezero.functions.binary_loss import (
+    BinaryCrossEntropy,
+    SigmoidCrossEntropy,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    sigmoid_cross_entropy,
+)
+from dezero.functions.conv1d import conv1d
 from dezero.functions.convolution import (
     Col2im,
     Conv2d,
@@ -57,6 +66,20 @@ from dezero.functions.convolution import (
     conv2d_simple,
     deconv2d,
     im2col,
+)
+from dezero.functions.ctc import ctc_loss
+from dezero.functions.distance_loss import (
+    MeanSquaredError,
+    cosine_embedding_loss,
+    cosine_similarity,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mean_squared_error,
+    mean_squared_error_simple,
+    mse_loss,
+    smooth_l1_loss,
+    triplet_margin_loss,
 )
 from dezero.functions.elementwise import (
     Clip,
@@ -94,15 +117,10 @@ from dezero.functions.layer_norm import (
 )
 from dezero.functions.linalg import Linear, MatMul, linear, linear_simple, matmul
 from dezero.functions.loss import (
-    BinaryCrossEntropy,
-    MeanSquaredError,
-    SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
     accuracy,
-    binary_cross_entropy,
-    mean_squared_error,
-    mean_squared_error_simple,
-    sigmoid_cross_entropy,
+    cross_entropy,
+    nll_loss,
     softmax_cross_entropy,
     softmax_cross_entropy_simple,
 )
@@ -237,6 +255,7 @@ __all__ = [
     "batch_norm",
     "batch_nrom",
     "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "causal_mask",
     "celu",
@@ -244,10 +263,15 @@ __all__ = [
     "col2im",
     "col2im_array",
     "concat",
+    "conv1d",
     "conv2d",
     "conv2d_simple",
     "copy",
     "cos",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "ctc_loss",
     "deconv2d",
     "div",
     "dropout",
@@ -262,9 +286,13 @@ __all__ = [
     "group_norm",
     "gru_cell",
     "hardtanh",
+    "hinge_loss",
+    "huber_loss",
     "im2col",
     "im2col_array",
     "instance_norm",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -281,8 +309,10 @@ __all__ = [
     "min",
     "mish",
     "mod",
+    "mse_loss",
     "mul",
     "neg",
+    "nll_loss",
     "pooling",
     "pooling_simple",
     "pow",
@@ -303,6 +333,7 @@ __all__ = [
     "sigmoid_simple",
     "silu",
     "sin",
+    "smooth_l1_loss",
     "softmax",
     "softmax_cross_entropy",
     "softmax_cross_entropy_simple",
@@ -316,4 +347,5 @@ __all__ = [
     "swish",
     "tanh",
     "transpose",
+    "triplet_margin_loss",
 ]

@@ -1,4 +1,4 @@
-"""Losses: how far predictions are from targets, as one number to make small."""
+"""Losses of classification: one class of several, and what all losses share."""
 
 from __future__ import annotations
 
@@ -7,98 +7,56 @@ from typing import Any
 
 import numpy as np
 
-from dezero.backend import Array, Shape, as_array, get_array_module
-from dezero.backend.special import log1p
+from dezero.backend import Array, as_array, get_array_module
 from dezero.backend.tracing import kernel, require
 from dezero.core import Function, Variable, as_input
-from dezero.functions.activation import SoftmaxGrad, sigmoid, softmax
+from dezero.errors import closest
+from dezero.functions.activation import SoftmaxGrad, log_softmax, softmax
 from dezero.functions.elementwise import clip, log
 from dezero.functions.indexing import get_item
-from dezero.functions.reduction import as_floating, sum
-from dezero.functions.shape import astype, reshape
+from dezero.functions.reduction import as_floating, average, sum
 
-# -- real numbers -------------------------------------------------------------------
+# -- from many losses to one --------------------------------------------------------
+
+_REDUCTIONS = {"mean": average, "sum": sum, "none": lambda losses: losses}
 
 
-def _paired(operation: str, x0: Any, x1: Any) -> tuple[Variable, Variable]:
-    """Both in one shape; data, which is constant, in the type of the prediction."""
-    x0, x1 = as_floating(x0), as_floating(x1)
-    if not (x0.ndim and x0.size):
+def reduced(operation: str, losses: Variable, reduction: str) -> Variable:
+    """The mean of losses, their sum, or all of them."""
+    if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"{operation}: expected x0 of shape (N, ...) with N > 0, got {x0.shape}"
+            f"{operation}: expected reduction 'mean', 'sum' or 'none', got "
+            f"{reduction!r}" + closest(str(reduction), _REDUCTIONS)
         )
-    if x0.shape != x1.shape:
-        same_size = x0.size == x1.size
-        shape = _broadcast(x0.shape, x1.shape)
-        if not same_size or math.prod(shape) != x0.size:
-            hint = f"; write x1.reshape({x0.shape})" if same_size else ""
-            raise ValueError(
-                f"{operation}: expected x1 of shape {x0.shape} as x0 has, got "
-                f"{x1.shape}{hint}"
-            )
-        x0, x1 = reshape(x0, shape), reshape(x1, shape)
-    if not x1.requires_grad:
-        x1 = x1 if x1.dtype == x0.dtype else astype(x1, x0.dtype)
-    elif not x0.requires_grad:
-        x0 = x0 if x0.dtype == x1.dtype else astype(x0, x1.dtype)
-    return x0, x1
+    return _REDUCTIONS[reduction](losses)
 
 
-def _broadcast(shape0: Shape, shape1: Shape) -> Shape:
-    try:
-        return np.broadcast_shapes(shape0, shape1)
-    except ValueError:
-        return (0,)
+class _Masked(Function):
+    def __init__(self, mask: Array) -> None:
+        self.mask = mask
+
+    def forward(self, x: Array) -> Array:
+        return np.where(self.mask, x, 0)
+
+    def backward(self, gy: Variable) -> Variable:
+        return masked(gy, self.mask)
 
 
-class MeanSquaredError(Function):
-    def forward(self, x0: Array, x1: Array) -> Array:
-        diff = x0 - x1
-        return (diff * diff).sum() / len(diff)
-
-    def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
-        x0, x1 = self.inputs
-        gx0 = (x0 - x1) * (gy * (2 / len(x0)))
-        return gx0, -gx0 if x1.requires_grad else None
-
-
-def mean_squared_error(x0: Any, x1: Any) -> Variable:
-    """``sum((x0 - x1) ** 2) / N``, where N is the number of rows, ``len(x0)``.
-
-    The mean is over the examples, not over the elements of each.
-
-    Args:
-        x0: (N, ...).
-        x1: As ``x0``; leading axes of length 1 may be missing from either.
-
-    Raises:
-        ValueError: The shapes differ, or there are no examples.
-
-    >>> mean_squared_error(np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros((2, 2)))
-    variable(15.0)
-    """
-    return MeanSquaredError()(*_paired("mean_squared_error", x0, x1))
-
-
-def mean_squared_error_simple(x0: Any, x1: Any) -> Variable:
-    """``mean_squared_error`` from ``-``, ``**``, ``sum`` and ``/``.
-
-    Raises:
-        ValueError: The shapes differ, or there are no examples.
-
-    >>> mean_squared_error_simple(np.array([1.0, 2.0]), np.array([0.0, 0.0]))
-    variable(2.5)
-    """
-    x0, x1 = _paired("mean_squared_error_simple", x0, x1)
-    diff = x0 - x1
-    return sum(diff**2) / len(diff)
+def masked(x: Variable, mask: Array) -> Variable:
+    """``x`` where ``mask`` is true and 0 elsewhere, be it infinite there or NaN."""
+    return _Masked(mask)(x)
 
 
 # -- one class of several -----------------------------------------------------------
 
 
-def _labels(operation: str, x: Variable, t: Any) -> Variable:
-    """``t`` as labels for ``x`` (N, C, ...): (N, ...) integers from 0 to C - 1."""
+def _labels(
+    operation: str, x: Variable, t: Any, ignore_index: int | None = None
+) -> Variable:
+    """``t`` as labels for ``x`` (N, C, ...): (N, ...) integers from 0 to C - 1.
+
+    Those that are to be ignored become 0, which is a class like any other.
+    """
     t = as_input(t)
     if x.ndim < 2:
         raise ValueError(
@@ -123,6 +81,8 @@ def _labels(operation: str, x: Variable, t: Any) -> Variable:
             f"{operation}: expected integer labels, got {t.dtype}; write "
             "t.astype(np.int64)"
         )
+    if ignore_index is not None:
+        t = as_input(np.where(t.data == ignore_index, 0, t.data))
     labels, shape, classes = t.data, x.shape, x.shape[1]
     # Seen as unsigned, a negative label is a large one: a single look finds both.
     unsigned = labels.dtype.str.replace("i", "u")
@@ -199,26 +159,164 @@ class SoftmaxCrossEntropyGrad(Function):
         return self.sums.size
 
 
-def softmax_cross_entropy(x: Any, t: Any) -> Variable:
+def softmax_cross_entropy(
+    x: Any,
+    t: Any,
+    *,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    weight: Any = None,
+    reduction: str = "mean",
+) -> Variable:
     """The mean of ``-log(softmax(x))`` at the labels: the loss of classification.
 
     Its derivative, ``(softmax(x) - one_hot(t)) / N``, stays right however large the
-    scores and however wrong the prediction.
+    scores and however wrong the prediction. ``cross_entropy`` is the same function.
 
     Args:
         x: Scores (N, C), or (N, C, ...) with a label at each further place.
         t: Labels (N,), or (N, ...): integers from 0 to C - 1.
+        ignore_index: A label that marks places which do not count.
+        label_smoothing: The share of each label, from 0 to 1, that is spread over all
+            classes alike (Szegedy et al., "Rethinking the inception architecture",
+            2016).
+        weight: How much each class counts, (C,), a constant. The mean is then the
+            weighted one.
+        reduction: "mean" over the labels that count, "sum", or "none" for one loss
+            for each label, (N, ...).
 
     Raises:
-        ValueError: The shape of ``t`` does not match that of ``x``.
+        ValueError: The shape of ``t`` or ``weight`` does not match that of ``x``; a
+            setting is out of range; or there is no label that counts to take the mean
+            of.
         TypeError: ``t`` is not of an integer type.
         IndexError: A label is not from 0 to C - 1.
 
     >>> softmax_cross_entropy(np.array([[1000.0, 0.0]]), np.array([1]))
     variable(1000.0)
+    >>> x = np.array([[1000.0, 0.0], [0.0, 0.0]])
+    >>> softmax_cross_entropy(x, np.array([1, -1]), ignore_index=-1)
+    variable(1000.0)
     """
     x = as_floating(x)
-    return SoftmaxCrossEntropy()(x, _labels("softmax_cross_entropy", x, t))
+    plain = ignore_index is None and weight is None and not label_smoothing
+    if plain and reduction == "mean":
+        return SoftmaxCrossEntropy()(x, _labels("softmax_cross_entropy", x, t))
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            "softmax_cross_entropy: expected label_smoothing from 0 to 1, got "
+            f"{label_smoothing}"
+        )
+    labels = _labels("softmax_cross_entropy", x, t, ignore_index)
+    log_p = log_softmax(x)
+    return _at_labels_reduced(
+        "softmax_cross_entropy",
+        log_p,
+        labels,
+        _counted(t, ignore_index),
+        weight,
+        label_smoothing,
+        reduction,
+    )
+
+
+cross_entropy = softmax_cross_entropy
+
+
+def nll_loss(
+    log_p: Any,
+    t: Any,
+    *,
+    ignore_index: int | None = None,
+    weight: Any = None,
+    reduction: str = "mean",
+) -> Variable:
+    """The mean of ``-log_p`` at the labels: the negative log-likelihood.
+
+    Of ``log_softmax(x)``, the same as ``softmax_cross_entropy(x, t)``.
+
+    Args:
+        log_p: Logarithms of probabilities (N, C), or (N, C, ...).
+        t: Labels (N,), or (N, ...): integers from 0 to C - 1.
+        ignore_index: A label that marks places which do not count.
+        weight: How much each class counts, (C,), a constant. The mean is then the
+            weighted one.
+        reduction: "mean" over the labels that count, "sum", or "none".
+
+    Raises:
+        ValueError: The shape of ``t`` or ``weight`` does not match that of ``log_p``;
+            or there is no label that counts to take the mean of.
+        TypeError: ``t`` is not of an integer type.
+        IndexError: A label is not from 0 to C - 1.
+
+    >>> nll_loss(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 0]), reduction='sum')
+    variable(2.0794415416798357)
+    """
+    log_p = as_floating(log_p)
+    labels = _labels("nll_loss", log_p, t, ignore_index)
+    counted = _counted(t, ignore_index)
+    return _at_labels_reduced(
+        "nll_loss", log_p, labels, counted, weight, 0.0, reduction
+    )
+
+
+def _counted(t: Any, ignore_index: int | None) -> Array | None:
+    """Where a label counts; ``None`` if it does everywhere."""
+    return None if ignore_index is None else as_input(t).data != ignore_index
+
+
+def _at_labels_reduced(
+    operation: str,
+    log_p: Variable,
+    t: Variable,
+    counted: Array | None,
+    weight: Any,
+    smoothing: float,
+    reduction: str,
+) -> Variable:
+    """``-log_p`` at the labels, weighted, without those that do not count."""
+    weights = None if weight is None else _class_weights(operation, log_p, weight)
+    losses = -get_item(log_p, _at_labels(t.data))  # (N, ...)
+    each = None if weights is None else np.take(weights, t.data)
+    if each is not None:
+        losses = losses * each
+    if smoothing:
+        places = (-1, *(1,) * (log_p.ndim - 2))
+        spread = log_p if weights is None else log_p * weights.reshape(places)
+        spread = sum(spread, axis=1) * (-smoothing / log_p.shape[1])
+        losses = losses * (1 - smoothing) + spread
+    if counted is not None:
+        losses = masked(losses, counted)
+        each = counted.astype(log_p.dtype) if each is None else each * counted
+    if reduction != "mean" or each is None:
+        return reduced(operation, losses, reduction)
+    total = each.sum()
+    require(
+        total > 0,
+        lambda low, high: ValueError(
+            f"{operation}: expected labels that count, got none, so there is no mean; "
+            "write reduction='sum'"
+        ),
+        t.data,
+    )
+    return sum(losses) / total
+
+
+def _class_weights(operation: str, x: Variable, weight: Any) -> Array:
+    weights = as_input(weight).data
+    if weights.shape != (x.shape[1],):
+        raise ValueError(
+            f"{operation}: expected weight of shape ({x.shape[1]},) to match x "
+            f"{x.shape}, got weight {weights.shape}"
+        )
+    require(
+        (weights >= 0).all(),
+        lambda low, high: ValueError(
+            f"{operation}: expected weights of 0 or more, got from {low} to {high}"
+        ),
+        weights,
+    )
+    return weights.astype(x.dtype)
 
 
 def softmax_cross_entropy_simple(x: Any, t: Any) -> Variable:
@@ -261,120 +359,3 @@ def accuracy(y: Any, t: Any) -> Variable:
         )
     hits = y.data.argmax(axis=1).reshape(t.shape) == t.data
     return Variable(as_array(hits.mean()), requires_grad=False)
-
-
-# -- yes or no ----------------------------------------------------------------------
-
-
-def _targets(operation: str, x: Variable, t: Any) -> Variable:
-    """``t`` in the shape and type of ``x``; integers and arrays are constants."""
-    t = as_input(t)
-    if not (x.ndim and x.size):
-        raise ValueError(
-            f"{operation}: expected predictions of shape (N, ...) with N > 0, "
-            f"got {x.shape}"
-        )
-    if t.shape != x.shape:
-        if t.ndim == x.ndim or t.size != x.size:
-            raise ValueError(
-                f"{operation}: expected t of shape {x.shape} as the predictions have, "
-                f"got {t.shape}"
-            )
-        t = reshape(t, x.shape)  # (N,) labels for (N, 1) predictions
-    if t.dtype.kind != "f":
-        return as_input(t.data.astype(x.dtype))
-    return t if t.dtype == x.dtype or t.requires_grad else astype(t, x.dtype)
-
-
-class SigmoidCrossEntropy(Function):
-    def forward(self, x: Array, t: Array) -> Array:
-        # log(1 + exp(x)) - x * t, where exp is taken of -|x| alone; the small term
-        # comes last, or the large ones would swallow it.
-        losses = np.clip(x, 0, np.inf)
-        losses -= x * t
-        losses += log1p(np.exp(-abs(x)))
-        return losses.sum() / len(x)
-
-    def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
-        x, t = self.inputs
-        gy = gy / len(x)
-        return (sigmoid(x) - t) * gy, -x * gy if t.requires_grad else None
-
-
-def sigmoid_cross_entropy(x: Any, t: Any) -> Variable:
-    """``-sum(t log p + (1 - t) log(1 - p)) / N`` with ``p = sigmoid(x)``.
-
-    Computed from the scores: right for any finite ``x``, also where ``p`` would
-    round to 0 or 1.
-
-    Args:
-        x: Scores (N, ...).
-        t: As ``x``: 0 or 1, or a probability between.
-
-    Raises:
-        ValueError: The shapes do not match, or there are no examples.
-
-    >>> sigmoid_cross_entropy(np.array([1000.0]), np.array([0]))
-    variable(1000.0)
-    """
-    x = as_floating(x)
-    return SigmoidCrossEntropy()(x, _targets("sigmoid_cross_entropy", x, t))
-
-
-class _Inside(Function):
-    """Probabilities, with the nearest numbers inside in place of 0 and 1, at which
-    the logarithm ends. The gradient passes there, too: it leads away from them."""
-
-    def forward(self, p: Array) -> Array:
-        limits = np.finfo(p.dtype)
-        return np.clip(p, limits.tiny, 1 - limits.epsneg)
-
-    def backward(self, gy: Variable) -> Variable:
-        return gy
-
-
-class BinaryCrossEntropy(Function):
-    def forward(self, p: Array, t: Array) -> Array:
-        yes = np.log(p)
-        yes *= t
-        no = log1p(-p)
-        no *= 1 - t
-        yes += no
-        return yes.sum() / -len(p)
-
-    def backward(self, gy: Variable) -> tuple[Variable, Variable | None]:
-        p, t = self.inputs
-        gy = gy / len(p)
-        gt = (log(1 - p) - log(p)) * gy if t.requires_grad else None
-        return (p - t) / (p * (1 - p)) * gy, gt
-
-
-def binary_cross_entropy(p: Any, t: Any) -> Variable:
-    """``-sum(t log p + (1 - t) log(1 - p)) / N``.
-
-    Finite also at ``p`` of 0 and 1, which count as the nearest numbers inside, and
-    with a gradient there. Still, of a score x ``sigmoid_cross_entropy(x, t)`` gives
-    the same loss and loses nothing where ``p = sigmoid(x)`` rounds to 1.
-
-    Args:
-        p: Probabilities (N, ...), from 0 to 1.
-        t: As ``p``: 0 or 1, or a probability between.
-
-    Raises:
-        ValueError: The shapes do not match, there are no examples, or ``p`` leaves
-            the range from 0 to 1.
-
-    >>> binary_cross_entropy(np.array([0.5]), np.array([1]))
-    variable(0.6931471805599453)
-    """
-    p = as_floating(p)
-    t = _targets("binary_cross_entropy", p, t)
-    require(
-        ~((p.data.min() < 0) | (p.data.max() > 1)),  # NaN passes
-        lambda low, high: ValueError(
-            f"binary_cross_entropy: expected p from 0 to 1, got from {low} to {high}; "
-            "for scores x write sigmoid_cross_entropy(x, t)"
-        ),
-        p.data,
-    )
-    return BinaryCrossEntropy()(_Inside()(p), t)

@@ -7,7 +7,7 @@ from dezero.layers.attention import (
     PositionEmbedding,
 )
 from dezero.layers.containers import Flatten, Lambda, ModuleDict, ModuleList
-from dezero.layers.convolution import Conv2d, Deconv2d
+from dezero.layers.convolution import Conv1d, Conv2d, Deconv2d
 from dezero.layers.embedding import Embedding, EmbedID
 from dezero.layers.gated import GRU, LSTM
 from dezero.layers.layer import Layer
@@ -27,6 +27,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "BatchNorm",
+    "Conv1d",
     "Conv2d",
     "Deconv2d",
     "Dropout",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from dezero import functions as F
 from dezero.backend import get_array_module
 from dezero.core import Parameter, Variable, as_input
+from dezero.init import Initializer, checked, draw, lecun_normal
 from dezero.layers.layer import Layer, PartialShape
 
 
@@ -18,14 +18,15 @@ class Linear(Layer):
     """``y = x W + b``.
 
     ``W`` (in, out) is drawn from a normal distribution of variance ``1 / in`` (LeCun
-    et al., "Efficient BackProp", 1998), from NumPy's global generator: here if
-    ``in_size`` is given, else at the first call. ``b`` (out,) starts at zero.
+    et al., "Efficient BackProp", 1998), or as ``init`` says: here if ``in_size`` is
+    given, else at the first call. ``b`` (out,) starts at zero.
 
     Args:
         out_size: Features that come out.
         nobias: Leave out ``b``.
         dtype: The type of ``W`` and ``b``.
         in_size: Features that go in; by default those of the first ``x``.
+        init: What gives the first ``W``: see ``dezero.init``.
 
     >>> import dezero.layers as L
     >>> L.Linear(3)(np.zeros((4, 2))).shape
@@ -38,8 +39,10 @@ class Linear(Layer):
         nobias: bool = False,
         dtype: Any = np.float32,
         in_size: int | None = None,
+        init: Initializer | None = None,
     ) -> None:
         super().__init__()
+        self.init = checked("Linear", init)
         self.out_size = out_size
         self.dtype = dtype
         self.W = Parameter(None, name="W")
@@ -53,8 +56,8 @@ class Linear(Layer):
         return None if self.W.data is None else self.W.shape[0]
 
     def _draw(self, in_size: int, xp: ModuleType = np) -> None:
-        W = xp.random.randn(in_size, self.out_size).astype(self.dtype)
-        self.W.data = W * math.sqrt(1 / in_size)
+        shape = (in_size, self.out_size)
+        self.W.data = draw(self.init or lecun_normal, shape, self.dtype, xp)
 
     def _prepare(self, x: Variable) -> None:
         """Draw ``W`` to take ``x``, if it was not drawn before."""
