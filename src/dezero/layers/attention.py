@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from dezero import functions as F
+from dezero import init
 from dezero.backend import Array, get_array_module
 from dezero.config import Config
 from dezero.core import Parameter, Variable, as_input
@@ -226,8 +225,7 @@ class PositionEmbedding(Layer):
 
     def __init__(self, length: int, width: int) -> None:
         super().__init__()
-        W = np.random.randn(length, width).astype(np.float32)
-        self.W = Parameter(W * np.float32(0.02), name="W")
+        self.W = Parameter(init.normal((length, width), std=0.02), name="W")
 
     def forward(self, x: Any, start: int = 0) -> Variable:
         """Map ``x`` (N, T, width), whose first token stands at ``start``.

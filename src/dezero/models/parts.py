@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from dezero import functions as F
+from dezero import init
 from dezero.core import Variable
 
 PUBLISHED = "https://github.com/koki0702/dezero-models/releases/download/v0.1/"
@@ -37,17 +36,16 @@ def gelu_tanh(x: Any) -> Variable:
 def begin_small(model: Any) -> None:
     """Give a transformer, with its layers in ``blocks``, the weights GPT-2 begins with.
 
-    They are normal with deviation 0.02; in the layers whose results are added to the
-    stream, two for each block, it is divided by the root of their number, so that the
-    sum stays as large.
+    They are normal, of standard deviation 0.02. In the layers whose results are added
+    to the stream, two for each block, it is divided by the root of their number, so
+    that the sum stays as large.
 
     Radford et al., "Language models are unsupervised multitask learners", 2019.
     """
     added = [W for b in model.blocks for W in (b.attention.project.W, b.narrow.W)]
     for name, param in model.named_params().items():
         if name.endswith("/W"):
-            deviation = 0.02
+            std = 0.02
             if any(param is W for W in added):
-                deviation /= math.sqrt(len(added))
-            W = np.random.randn(*param.shape) * deviation
-            param.data = W.astype(param.dtype)
+                std /= math.sqrt(len(added))
+            param.data = init.normal(param.shape, param.dtype, std=std)
