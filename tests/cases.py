@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest.mock
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from samples import (
     anywhere,
     apart,
     assigning,
+    attending,
     between,
     binary,
     binary_floats,
@@ -34,6 +36,7 @@ from samples import (
     inverting,
     joining,
     locating,
+    looking,
     looking_up,
     masking,
     moving,
@@ -63,6 +66,7 @@ from samples import (
     stretching,
     summing,
     transposing,
+    turning,
     unfolding,
     whole,
     zeros,
@@ -170,6 +174,19 @@ def in_test_mode(f: Callable[..., Any]) -> Callable[..., Any]:
 def seeded_dropout(x: Any, dropout_ratio: float) -> Variable:
     np.random.seed(0)
     return F.dropout(x, dropout_ratio)
+
+
+def attend(q: Any, k: Any, v: Any, mask: Any = None, **kwargs: Any) -> Variable:
+    return F.scaled_dot_product_attention(q, k, v, mask, **kwargs)
+
+
+def in_blocks(q: Any, k: Any, v: Any, mask: Any = None, **kwargs: Any) -> Variable:
+    """As long sequences are worked through: here by two queries and two keys."""
+    with (
+        unittest.mock.patch("dezero.functions.attention.DIRECT", 0),
+        unittest.mock.patch("dezero.functions.attention.BLOCK", 2),
+    ):
+        return F.scaled_dot_product_attention(q, k, v, mask, **kwargs)
 
 
 # -- the table ----------------------------------------------------------------------
@@ -369,6 +386,33 @@ CASES = [
     Case("eigh", inverting(), R.eigh, eigh),
     # recurrent
     Case("lstm_cell", remembering(), R.remember),
+    Case("gru_cell", remembering(gated=True), R.update_gated),
+    # attention
+    Case("scaled_dot_product_attention", attending(), R.attend, attend),
+    Case("scaled_dot_product_attention", attending("bool"), R.attend, attend, "mask"),
+    Case("scaled_dot_product_attention", attending("float"), R.attend, attend, "added"),
+    Case("scaled_dot_product_attention", attending(), R.attend, in_blocks, "blocks"),
+    Case(
+        "scaled_dot_product_attention",
+        attending("bool"),
+        R.attend,
+        in_blocks,
+        "blocks-mask",
+    ),
+    Case(
+        "scaled_dot_product_attention",
+        attending("float"),
+        R.attend,
+        in_blocks,
+        "blocks-added",
+    ),
+    Case(
+        "causal_mask",
+        looking(),
+        lambda length, keys: np.arange(keys) <= np.c_[:length] + keys - length,
+        lambda **kwargs: Variable(F.causal_mask(**kwargs)),
+    ),
+    Case("rotary", turning(), R.turn),
     # activation
     Case("sigmoid", anywhere(normal), R.sigmoid),
     Case("sigmoid_simple", anywhere(normal), R.sigmoid),
@@ -608,6 +652,7 @@ WITHOUT_DERIVATIVE = {
         ["logical_not", "logical_and", "logical_or", "logical_xor"],
         "answers a question with booleans",
     ),
+    "causal_mask": "gives booleans",
     "im2col_array": "takes and gives bare arrays",
     "col2im_array": "takes and gives bare arrays",
 }

@@ -320,3 +320,55 @@ def remember(
     f, i, o = sigmoid(f), sigmoid(i), sigmoid(o)
     c = f * c + i * np.tanh(u)
     return o * np.tanh(c), c
+
+
+def update_gated(
+    x: np.ndarray,
+    h: np.ndarray,
+    W: np.ndarray,
+    U: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+) -> np.ndarray:
+    """One step of a GRU."""
+    Wr, Wz, Wn, Ur, Uz, Un = *np.split(W, 3, axis=1), *np.split(U, 3, axis=1)
+    br, bz, bn, cr, cz, cn = *np.split(b, 3), *np.split(c, 3)
+    r = sigmoid(x @ Wr + br + h @ Ur + cr)
+    z = sigmoid(x @ Wz + bz + h @ Uz + cz)
+    return (1 - z) * np.tanh(x @ Wn + bn + r * (h @ Un + cn)) + z * h
+
+
+def attend(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    mask: Any = None,
+    *,
+    causal: bool,
+    scale: float,
+) -> np.ndarray:
+    """Attention, weight by weight; a query that may look nowhere finds 0."""
+    weights = np.exp(scale * np.einsum("...td,...sd->...ts", q, k))
+    if mask is not None:
+        weights = weights * (mask if mask.dtype == bool else np.exp(mask))
+    if causal:
+        T, S = weights.shape[-2:]
+        weights = weights * [[j <= i + S - T for j in range(S)] for i in range(T)]
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.einsum("...ts,...se->...te", weights / np.where(total, total, 1), v)
+
+
+def turn(x: np.ndarray, positions: Any, base: float) -> np.ndarray:
+    """The two halves as real and imaginary parts, which a factor turns."""
+    T, D = x.shape[-2:]
+    z = x[..., : D // 2] + 1j * x[..., D // 2 :]
+    if isinstance(positions, int):
+        positions = range(positions, positions + T)
+    turned = np.stack(
+        [
+            z[..., t, :] * np.exp(1j * p * base ** (-2 * np.arange(D // 2) / D))
+            for t, p in enumerate(positions)
+        ],
+        axis=-2,
+    )
+    return np.concatenate([turned.real, turned.imag], axis=-1)

@@ -412,11 +412,47 @@ def multiplying(draw: st.DrawFn) -> Sample:
 
 
 @st.composite
-def remembering(draw: st.DrawFn) -> Sample:
-    """What a step of an LSTM takes."""
+def remembering(draw: st.DrawFn, gated: bool = False) -> Sample:
+    """What a step of an LSTM takes, or of a GRU."""
     N, D, H = (draw(st.integers(1, 2)) for _ in range(3))
-    shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
-    return fill(draw, [normal] * 5, shapes), {}
+    if gated:
+        shapes = [(N, D), (N, H), (D, 3 * H), (H, 3 * H), (3 * H,), (3 * H,)]
+    else:
+        shapes = [(N, D), (N, H), (N, H), (D + H, 4 * H), (4 * H,)]
+    return fill(draw, [normal] * len(shapes), shapes), {}
+
+
+@st.composite
+def attending(draw: st.DrawFn, mask: str = "none") -> Sample:
+    """Queries, keys, values, and booleans or numbers as a mask."""
+    T, S, D, E = (draw(st.integers(1, n)) for n in (5, 4, 2, 2))
+    S += mask == "float"  # of one key, the weight is 1 whatever is added
+    lead = draw(st.sampled_from([(), (2,), (2, 1)]))
+    less = lead and draw(st.sampled_from([lead, (), (1,)]))  # which broadcast to it
+    shapes = [(*lead, T, D), (*less, S, D), (*lead, S, E)]
+    fills: list[Fill] = [normal] * 3
+    if mask != "none":
+        fills.append(normal if mask == "float" else binary)
+        shapes.append(draw(st.sampled_from([(T, S), (1, S), (S,), (*lead, 1, S)])))
+    arrays = fill(draw, fills, shapes)
+    if mask == "bool":
+        arrays[3] = arrays[3].astype(bool)
+    return arrays, {"causal": draw(st.booleans()), "scale": 0.7}
+
+
+@st.composite
+def looking(draw: st.DrawFn) -> Sample:
+    return [], {"length": draw(st.integers(1, 4)), "keys": draw(st.integers(1, 4))}
+
+
+@st.composite
+def turning(draw: st.DrawFn) -> Sample:
+    """x (..., T, D) with D even, and the position of the first or of each."""
+    T, half = draw(st.integers(1, 4)), draw(st.integers(1, 2))
+    shape = (*draw(st.sampled_from([(), (2,), (2, 1)])), T, 2 * half)
+    (x,) = fill(draw, [normal], [shape])
+    positions = draw(st.sampled_from([0, 3, np.arange(T)[::-1].copy()]))
+    return [x], {"positions": positions, "base": draw(st.sampled_from([100.0, 1e4]))}
 
 
 @st.composite

@@ -378,9 +378,9 @@ OTHER = {"broadcast_to", "sum_to", "reshape", "expand_dims", "get_item", "clip"}
 OTHER |= {"embed_id", "astype", "pooling", "pooling_simple", "average_pooling"}
 OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
 # Which take more than two arrays; their own tests look at every one of them.
-MORE = {"batch_norm", "batch_nrom", "lstm_cell"}
+MORE = {"batch_norm", "batch_nrom", "gru_cell", "lstm_cell"}
 MORE |= {"group_norm", "instance_norm", "cosine_embedding_loss", "triplet_margin_loss"}
-MORE |= {"ctc_loss"}
+MORE |= {"ctc_loss", "scaled_dot_product_attention"}
 
 
 def test_every_function_of_two_arguments_is_here() -> None:

@@ -150,13 +150,19 @@ class Fusion:
         self._before: dict[Group, set[Group]] = {}
         self._after: dict[Group, set[Group]] = {}
         self._place = {node: i for i, node in enumerate(graph.nodes)}
+        drawn: Group | None = None
         for node in graph.nodes:
             if node.kind in ("source", "view") and node.op != "random":
                 continue
             if node.kind in ("map", "reduce") and node.size and knows(node):
                 self._add(node)
-            else:
-                self._open(node, (), ()).closed = True
+                continue
+            group = self._open(node, (), ())
+            group.closed = True
+            if node.op == "random":  # the generator gives its numbers in this order
+                if drawn is not None:
+                    self._order(drawn, group)
+                drawn = group
 
     # -- growing ----------------------------------------------------------------------
 

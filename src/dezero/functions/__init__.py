@@ -58,6 +58,12 @@ from dezero.functions.arrangement import (
     roll,
     tile,
 )
+from dezero.functions.attention import (
+    Attention,
+    causal_mask,
+    rotary,
+    scaled_dot_product_attention,
+)
 from dezero.functions.binary_loss import (
     BinaryCrossEntropy,
     SigmoidCrossEntropy,
@@ -233,7 +239,10 @@ from dezero.functions.rectified import (
     softsign,
 )
 from dezero.functions.recurrent import (
+    GRUGates,
     LSTMCell,
+    LSTMGates,
+    gru_cell,
     lstm_cell,
 )
 from dezero.functions.reduction import (
@@ -319,6 +328,7 @@ __all__ = [
     "Asin",
     "Atan",
     "Atan2",
+    "Attention",
     "AveragePooling",
     "BatchNorm",
     "BinaryCrossEntropy",
@@ -341,11 +351,13 @@ __all__ = [
     "Erf",
     "Exp",
     "Expm1",
+    "GRUGates",
     "GetItem",
     "GetItemGrad",
     "Im2col",
     "Inv",
     "LSTMCell",
+    "LSTMGates",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -411,6 +423,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "causal_mask",
     "ceil",
     "celu",
     "cholesky",
@@ -452,6 +465,7 @@ __all__ = [
     "get_item",
     "glu",
     "group_norm",
+    "gru_cell",
     "hardtanh",
     "hinge_loss",
     "huber_loss",
@@ -508,9 +522,11 @@ __all__ = [
     "rmod",
     "rms_norm",
     "roll",
+    "rotary",
     "round",
     "rpow",
     "rsub",
+    "scaled_dot_product_attention",
     "scatter_add",
     "selu",
     "set_item",

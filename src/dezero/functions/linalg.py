@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def _require_product(operation: str, x: Variable, W: Variable) -> None:
 
 
 class Linear(Function):
-    """``x @ W + b`` as one Function."""
+    """``x @ W + b`` of a matrix ``x``, as one Function."""
 
     def forward(self, x: Array, W: Array, b: Array | None = None) -> Array:
         y = np.matmul(x, W)
@@ -101,12 +102,7 @@ class Linear(Function):
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         x, W, *b = self.inputs
         gx = MatMul()(gy, transpose(W)) if x.requires_grad else None
-        gW = None
-        if W.requires_grad:
-            rows, gys = x, gy
-            if x.ndim > 2:
-                rows, gys = reshape(x, (-1, x.shape[-1])), reshape(gy, (-1, W.shape[1]))
-            gW = MatMul()(transpose(rows), gys)
+        gW = MatMul()(transpose(x), gy) if W.requires_grad else None
         return (gx, gW, *(sum_to(gy, b0.shape) for b0 in b))
 
 
@@ -128,6 +124,9 @@ def linear(x: Any, W: Any, b: Any = None) -> Variable:
     if W.ndim != 2:
         raise ValueError(f"linear: expected W of shape (in, out), got W {W.shape}")
     _require_product("linear", x, W)
+    if x.ndim > 2:  # one product of all rows, instead of one for each matrix
+        rows = linear(reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), W, b)
+        return reshape(rows, (*x.shape[:-1], rows.shape[-1]))
     if b is None:
         return matmul(x, W)
     b = as_input(b)
