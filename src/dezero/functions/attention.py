@@ -172,6 +172,9 @@ class Attention(Function):
         y, self.log_total = attend(q, k, v, mask, *self.how)
         return y
 
+    def multiply_adds(self, xs: list[Array], ys: tuple[Array, ...]) -> int:
+        return (xs[0].size + ys[0].size) * xs[1].shape[-2]  # scores, then values
+
     def backward(self, gy: Variable) -> tuple[Variable | None, ...]:
         q, k, v, *masks = self.inputs
         y = self.output().data

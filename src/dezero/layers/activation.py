@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class PReLU(Layer):
     >>> L.PReLU()(np.array([-1.0, 2.0]))
     variable([-0.25  2.  ])
     """
+
+    published: ClassVar = {"W": "weight"}
 
     def __init__(
         self, channels: int = 1, slope: float = 0.25, dtype: Any = np.float32

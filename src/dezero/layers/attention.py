@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from dezero import functions as F
 from dezero import init
@@ -222,6 +222,8 @@ class PositionEmbedding(Layer):
     >>> np.array_equal(places(x, start=5).data[0], places.W.data[5:8])
     True
     """
+
+    published: ClassVar = {"W": "weight"}
 
     def __init__(self, length: int, width: int) -> None:
         super().__init__()

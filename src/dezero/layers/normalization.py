@@ -90,6 +90,8 @@ class LayerNorm(Layer):
            [-1.,  1.]])
     """
 
+    published: ClassVar = {"gamma": "weight", "beta": "bias"}
+
     def __init__(
         self,
         size: int | tuple[int, ...] | None = None,
@@ -136,6 +138,8 @@ class RMSNorm(Layer):
 
     beta: None = None
 
+    published: ClassVar = {"gamma": "weight"}
+
     def __init__(
         self,
         size: int | tuple[int, ...] | None = None,
@@ -180,6 +184,8 @@ class GroupNorm(Layer):
     >>> L.GroupNorm(4)(np.random.randn(2, 8, 5, 5)).shape
     (2, 8, 5, 5)
     """
+
+    published: ClassVar = {"gamma": "weight", "beta": "bias"}
 
     def __init__(
         self,

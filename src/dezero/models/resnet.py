@@ -8,6 +8,7 @@ from dezero import functions as F
 from dezero import layers as L
 from dezero.backend.download import fetch
 from dezero.core import Variable
+from dezero.init import he_normal
 from dezero.models.model import Model
 from dezero.models.parts import PUBLISHED, average_over_image, halve
 
@@ -217,9 +218,9 @@ class BasicBlock(L.Layer):
 
     def __init__(self, channels: int, stride: int = 1, eps: float = 2e-5) -> None:
         super().__init__()
-        self.conv1 = L.Conv2d(channels, 3, stride, pad=1, nobias=True)
+        self.conv1 = L.Conv2d(channels, 3, stride, pad=1, nobias=True, init=he_normal)
         self.bn1 = L.BatchNorm(eps)
-        self.conv2 = L.Conv2d(channels, 3, pad=1, nobias=True)
+        self.conv2 = L.Conv2d(channels, 3, pad=1, nobias=True, init=he_normal)
         self.bn2 = L.BatchNorm(eps)
         self.stride = stride
         if stride > 1:

@@ -7,6 +7,7 @@ from typing import Any
 from dezero import functions as F
 from dezero import layers as L
 from dezero.core import Variable, as_input
+from dezero.init import he_normal
 from dezero.models.model import Model
 
 
@@ -84,11 +85,21 @@ class DoubleConv(L.Layer):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv1 = L.Conv2d(
-            out_channels, 3, pad=1, nobias=True, in_channels=in_channels
+            out_channels,
+            3,
+            pad=1,
+            nobias=True,
+            in_channels=in_channels,
+            init=he_normal,
         )
         self.bn1 = L.BatchNorm()
         self.conv2 = L.Conv2d(
-            out_channels, 3, pad=1, nobias=True, in_channels=out_channels
+            out_channels,
+            3,
+            pad=1,
+            nobias=True,
+            in_channels=out_channels,
+            init=he_normal,
         )
         self.bn2 = L.BatchNorm()
 

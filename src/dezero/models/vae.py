@@ -11,6 +11,7 @@ from dezero import layers as L
 from dezero.backend import Array, get_array_module
 from dezero.config import Config, no_grad
 from dezero.core import Variable, as_input
+from dezero.init import he_normal
 from dezero.models.model import Model
 from dezero.random import generator
 
@@ -49,13 +50,19 @@ class VAE(Model):
             )
         self.latent = latent
         self.shape = (2 * width, size // 4, size // 4)  # of what lies between
-        self.conv1 = L.Conv2d(width, 4, stride=2, pad=1, in_channels=channels)
-        self.conv2 = L.Conv2d(2 * width, 4, stride=2, pad=1, in_channels=width)
+        self.conv1 = L.Conv2d(
+            width, 4, stride=2, pad=1, in_channels=channels, init=he_normal
+        )
+        self.conv2 = L.Conv2d(
+            2 * width, 4, stride=2, pad=1, in_channels=width, init=he_normal
+        )
         features = 2 * width * (size // 4) ** 2
         self.to_mean = L.Linear(latent, in_size=features)
         self.to_log_var = L.Linear(latent, in_size=features)
-        self.from_latent = L.Linear(features, in_size=latent)
-        self.deconv1 = L.Deconv2d(width, 4, stride=2, pad=1, in_channels=2 * width)
+        self.from_latent = L.Linear(features, in_size=latent, init=he_normal)
+        self.deconv1 = L.Deconv2d(
+            width, 4, stride=2, pad=1, in_channels=2 * width, init=he_normal
+        )
         self.deconv2 = L.Deconv2d(channels, 4, stride=2, pad=1, in_channels=width)
 
     def encode(self, x: Any) -> tuple[Variable, Variable]:
