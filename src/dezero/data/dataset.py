@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.data.transforms import Compose, Transform, batched
+from dezero.data.transforms import Compose, Transform, batched, draws
 
 
 class Dataset:
@@ -150,6 +150,19 @@ def _several(source: Any, index: Array, transform: Transform) -> Any:
         if batch is not None:
             return batch(source.take(index, axis=0))
     return stack("Dataset", [transform(source[i]) for i in index.tolist()])
+
+
+def is_plain(dataset: Any) -> bool:
+    """Whether many examples may be asked for at once: ``dataset[rows]``."""
+    return getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__
+
+
+def draws_nothing(dataset: Dataset) -> bool:
+    """Whether its transforms take whole batches and draw no random numbers."""
+    return all(
+        batched(transform) is not None and not draws(transform)
+        for transform in (dataset.transform, dataset.target_transform)
+    )
 
 
 def stack(operation: str, values: Iterable[Any]) -> Any:

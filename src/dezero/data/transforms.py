@@ -4,6 +4,9 @@ A transform is any callable on one example. One that also has a method ``batch``
 does the same to many examples at once, stacked along a first axis; a data set uses
 it where it can. ``batch`` must give exactly what calling on each example gives.
 
+What draws random numbers draws them from ``dezero.random.generator()`` and says so by
+``draws = True``: a data loader with a seed then gives it a generator for each example.
+
 Images are arrays ``(C, H, W)`` or pictures of Pillow, which is imported only where
 a picture is touched.
 """
@@ -23,6 +26,7 @@ import numpy.typing as npt
 
 from dezero.backend import Array
 from dezero.errors import missing
+from dezero.random import generator
 
 __all__ = [
     "AsType",
@@ -59,6 +63,11 @@ def batched(transform: Any) -> Transform | None:
     """The form of a transform that takes a whole batch, or ``None``."""
     cls: type = type(transform)
     return transform.batch if _has_batch(cls) else None
+
+
+def draws(transform: Any) -> bool:
+    """Whether a transform says that it draws random numbers."""
+    return bool(getattr(transform, "draws", False))
 
 
 def _pillow(operation: str) -> ModuleType:
@@ -105,14 +114,21 @@ class Compose:
 
     @property
     def batch(self) -> Transform | None:
-        """The form for batches: only if every part has one.
+        """The form for batches, if every part has one and at most one part draws.
 
-        Otherwise parts that draw random numbers would draw them in another order.
+        Otherwise random numbers would be drawn in another order.
         """
+        if sum(map(draws, self.transforms)) > 1:
+            return None
         for transform in self.transforms:
             if batched(transform) is None:
                 return None
         return self._batch
+
+    @property
+    def draws(self) -> bool:
+        """Whether a part draws random numbers."""
+        return any(map(draws, self.transforms))
 
     def _batch(self, xs: Array) -> Array:
         parts: list[Any] = self.transforms
@@ -258,8 +274,6 @@ class ToPIL:
 class RandomHorizontalFlip:
     """Left and right exchanged, by chance: of a picture or an array ``(..., W)``.
 
-    The chance is drawn from the global ``np.random``.
-
     Args:
         p: The probability of it.
 
@@ -267,13 +281,15 @@ class RandomHorizontalFlip:
     array([[3, 2, 1]])
     """
 
+    draws = True
+
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"RandomHorizontalFlip: expected p from 0 to 1, got {p}")
         self.p = p
 
     def __call__(self, image: Any) -> Any:
-        if np.random.rand() >= self.p:
+        if generator().rand() >= self.p:
             return image
         if isinstance(image, np.ndarray):
             return image[..., ::-1]
@@ -282,7 +298,7 @@ class RandomHorizontalFlip:
 
     def batch(self, xs: Array) -> Array:
         """One chance for each example, drawn in their order."""
-        chosen = np.random.rand(len(xs)) < self.p
+        chosen = generator().rand(len(xs)) < self.p
         return np.where(_columns(chosen, xs.ndim), xs[..., ::-1], xs)
 
 
