@@ -27,7 +27,7 @@ from dezero.data.transforms import (
     Normalize,
     ToFloat,
     Transform,
-    _pillow,
+    pillow_for,
 )
 from dezero.errors import DataError, missing
 
@@ -484,7 +484,7 @@ class ImageNet(Dataset):
         self.label = np.array(labels, dtype=np.int64)
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        with _pillow("ImageNet").open(self.data[index]) as file:
+        with pillow_for("ImageNet").open(self.data[index]) as file:
             picture = file.convert("RGB")
         return self.transform(picture), self.target_transform(self.label[index])
 

@@ -12,9 +12,9 @@ import numpy as np
 from dezero import random
 from dezero.backend import Array, require_cupy
 from dezero.data.batches import Batch, BatchMaker, Collate, Job
+from dezero.data.loader_state import checked, setting_of
 from dezero.data.processes import Processes
 from dezero.data.workers import Threads, Workers, in_order
-from dezero.errors import DataError
 
 
 class DataLoader:
@@ -287,7 +287,7 @@ class DataLoader:
         (2, 3)
         """
         state = {
-            **self._setting(),
+            **setting_of(self),
             "epoch": np.array(self.epoch),
             "position": np.array(self.position),
         }
@@ -311,60 +311,10 @@ class DataLoader:
             DataError: It is not the state of a loader with such data, ``batch_size``
                 and ``shuffle``; the loader is as before.
         """
-        index, seed, epoch, position = self._checked(state)
-        self.seed, self.epoch = seed, epoch
+        seed, order, self.epoch, position = checked(self, state)
+        self.seed = seed
+        index = self._order(seed, self.epoch) if order is None else order
         self._start(index, position)
-
-    def _setting(self) -> dict[str, np.ndarray[Any, Any]]:
-        """What must be alike where a state is saved and where it is loaded."""
-        names = ("data_size", "batch_size", "max_iter", "shuffle")
-        return {name: np.array(int(getattr(self, name))) for name in names}
-
-    def _checked(self, state: Mapping[str, Any]) -> tuple[Array, int | None, int, int]:
-        def refuse(expected: str, got: str) -> DataError:
-            return DataError(
-                f"{type(self).__name__}.load_state_dict: expected {expected}, got {got}"
-            )
-
-        def number(name: str, largest: int) -> int:
-            value = np.asarray(state[name])
-            if value.shape != () or value.dtype.kind not in "iu":
-                got = f"{value.dtype} of shape {value.shape}"
-                raise refuse(f"{name} as an integer", got)
-            if not 0 <= value <= largest:
-                raise refuse(f"{name} from 0 to {largest}", str(value))
-            return int(value)
-
-        setting = self._setting()
-        source = ["seed"] if "seed" in state else ["order"] * bool(self.shuffle)
-        names = [*setting, "epoch", "position", *source]
-        if set(names) != set(state):
-            raise refuse(
-                f"a state of {', '.join(names)}", ", ".join(state) or "nothing"
-            )
-        for name, own in setting.items():
-            if number(name, 2**63 - 1) != own:
-                raise refuse(f"{name} {own}, as this loader has", str(state[name]))
-        epoch = number("epoch", 2**32 - 1)
-        position = number("position", self.max_iter)
-        if "seed" in state:
-            seed = number("seed", 2**32 - 1)
-            return self._order(seed, epoch), seed, epoch, position
-        if self.seed is not None:
-            raise refuse("a state with a seed, as this loader has", "one without")
-        if not self.shuffle:
-            return self._order(None, epoch), None, epoch, position
-        order = np.asarray(state["order"])
-        if (
-            order.shape != (self.data_size,)
-            or order.dtype.kind not in "iu"
-            or (np.sort(order) != np.arange(self.data_size)).any()
-        ):
-            raise refuse(
-                f"order with each number below {self.data_size} once",
-                f"{order.dtype} of shape {order.shape}",
-            )
-        return order.astype(np.intp), None, epoch, position
 
 
 class SeqDataLoader(DataLoader):
