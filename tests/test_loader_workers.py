@@ -374,6 +374,7 @@ def test_a_fork_of_the_main_process_ends_no_workers(tmp_path):
 PATH = [str(Path(__file__).parent), str(Path(dezero.__file__).parents[1])]
 PROGRAM = """
     import os, signal, sys, time
+    import numpy as np
     sys.path[:0] = {path!r}
     from loader_samples import Failing, Noisy, worker_pid
     from dezero import DataLoader
@@ -394,7 +395,7 @@ PROGRAM = """
 def program(tmp_path, rest):
     """A program that says which processes work for it, then does what is asked."""
     file = tmp_path / "program.py"
-    file.write_text(textwrap.dedent(PROGRAM).format(path=PATH, rest=rest))
+    file.write_text(textwrap.dedent(PROGRAM.format(path=PATH, rest=rest)))
     with subprocess.Popen(
         [sys.executable, str(file)],
         stdout=subprocess.PIPE,
@@ -429,10 +430,29 @@ def is_alive(pid):
         return not os.path.exists("/proc/self")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs signals")
-def test_the_main_process_killed_leaves_no_workers(tmp_path):
-    with program(tmp_path, "time.sleep(60)") as (running, pids):
-        assert len(pids) == 2 and all(map(is_alive, pids))
+HANGING = """
+        batches = iter(
+            DataLoader(Failing("hang"), 4, False, workers=2, worker_kind="process")
+        )
+        print(len(next(batches)), flush=True)
+        next(batches)
+"""
+SHARING = """
+        large = [(np.zeros(50_000), 0)] * 100
+        batches = iter(DataLoader(large, 4, workers=2, worker_kind="process"))
+        print(len([next(batches) for _ in range(9)]), flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("rest", [HANGING, SHARING], ids=["hanging", "sharing"])
+def test_the_main_process_killed_leaves_no_workers(tmp_path, rest):
+    with program(tmp_path, rest) as (running, pids):
+        assert running.stdout.readline()
+        children = f"/proc/{running.pid}/task/{running.pid}/children"
+        pids = [int(pid) for pid in Path(children).read_text().split()]
+        assert len(pids) == 5  # two and two, and who looks after shared memory
         running.kill()
         assert running.wait() == -signal.SIGKILL
         assert not any_alive(pids)
@@ -441,9 +461,8 @@ def test_the_main_process_killed_leaves_no_workers(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_ctrl_c_leaves_no_workers_and_one_traceback(tmp_path):
-    rest = "list(DataLoader(Failing('hang'), 4, workers=2, worker_kind='process'))"
-    with program(tmp_path, rest) as (running, pids):
-        time.sleep(0.8)  # it waits by now, or starts its workers: either must do
+    with program(tmp_path, HANGING) as (running, pids):
+        assert running.stdout.readline()
         os.killpg(running.pid, signal.SIGINT)  # as the terminal does it
         _, errors = running.communicate(timeout=10)
         assert not any_alive(pids)

@@ -72,7 +72,8 @@ def using(source: Any) -> Iterator[None]:
     >>> draw() == draw()
     True
     """
-    if not all(hasattr(source, name) for name in ("rand", "randn", "permutation")):
+    wanted = ("rand", "randn", "permutation", "get_state", "set_state")
+    if not all(hasattr(source, name) for name in wanted):
         raise TypeError(
             "using: expected a generator with the methods of np.random, got "
             f"{type(source).__name__}; write np.random.RandomState(seed)"

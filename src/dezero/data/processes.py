@@ -5,7 +5,7 @@ threads of BLAS or of the program left them. Each gets the data set once, and li
 as long as its loader. The main process holds one end of a channel to it, and nobody
 else does: when that end closes, by will or because the main process was killed, the
 worker ends at once. Batches come back through shared memory, which the main process
-makes, and whose names it takes back as soon as the worker has opened them.
+makes, and whose name is gone as soon as the worker has opened it: it ends with them.
 """
 
 from __future__ import annotations
@@ -173,15 +173,12 @@ class _Worker:
             answer, content = self.channel.recv()
         except (EOFError, OSError):
             raise self._death() from None
-        _, slot, name = self.under_way.popleft()
+        _, slot, _ = self.under_way.popleft()
         self.free.append(slot)
         memory = self.slots[slot]
-        if memory is not None:
-            if name is not None:
-                memory.unlink()  # both have it open: it ends with them
-            if answer == "shared":
-                size, body, places = content
-                content = size, body, [_copied(memory, *place) for place in places]
+        if answer == "shared" and memory is not None:
+            size, body, places = content
+            content = size, body, [_copied(memory, *place) for place in places]
         return answer, content
 
     def _death(self) -> WorkerError:
@@ -215,12 +212,13 @@ class _Worker:
             self.process.kill()
             self.process.join()
         self.process.close()
-        new = {slot for _, slot, name in self.under_way if name is not None}
+        unopened = {slot for _, slot, name in self.under_way if name is not None}
         for slot, memory in enumerate(self.slots):
             if memory is not None:
                 memory.close()
-                if slot in new:
-                    memory.unlink()
+                if slot in unopened:
+                    with contextlib.suppress(FileNotFoundError):  # it was opened
+                        memory.unlink()
 
 
 def _end(workers: list[_Worker], owner: int) -> None:

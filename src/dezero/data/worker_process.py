@@ -23,6 +23,8 @@ ALIGNMENT = 64  # bytes, of each array in shared memory
 def serve(channel: Connection) -> None:
     """What a worker process does, all its life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         start = channel.recv_bytes()
     except (EOFError, OSError):
@@ -36,23 +38,21 @@ def serve(channel: Connection) -> None:
             while True:
                 newest, job = channel.recv()
                 if job is not None:
-                    jobs.put((newest, job))
-        except (EOFError, OSError):
-            with contextlib.suppress(Exception):
-                sys.stdout.flush()
-                sys.stderr.flush()
+                    slot, name, *rest = job
+                    jobs.put((newest, (slot, name and _opened(name), *rest)))
+        except (EOFError, OSError):  # the main process has gone
             os._exit(0)  # though the other thread is in the middle of a batch
 
     threading.Thread(target=read, daemon=True).start()
     make = _unpickled(start)
-    channel.send(True)
     slots: dict[int, SharedMemory] = {}
+    _tell(channel, True)
     while True:
-        round_, (slot, name, switches_, job) = jobs.get()
-        if name is not None:
+        round_, (slot, memory, switches_, job) = jobs.get()
+        if memory is not None:
             if slot in slots:
                 slots.pop(slot).close()
-            slots[slot] = SharedMemory(name)
+            slots[slot] = memory
         answer: tuple[str, Any] = "forgotten", None
         if round_ == newest:
             switches.set(switches_)
@@ -60,10 +60,21 @@ def serve(channel: Connection) -> None:
                 answer = _packed(make(job), slots.get(slot))
             except Exception as error:
                 answer = "raised", _packed_error(make, job, error)
-        try:
-            channel.send(answer)
-        except OSError:
-            return  # the main process has gone
+        _tell(channel, answer)
+
+
+def _opened(name: str) -> SharedMemory:
+    """Shared memory whose name nobody needs any more: it ends with its two users."""
+    memory = SharedMemory(name)
+    memory.unlink()
+    return memory
+
+
+def _tell(channel: Connection, message: Any) -> None:
+    try:
+        channel.send(message)
+    except OSError:  # the main process has gone
+        os._exit(0)
 
 
 def _unpickled(start: bytes) -> BatchMaker:
