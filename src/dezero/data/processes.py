@@ -20,6 +20,7 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -56,6 +57,8 @@ class Processes:
         self._workers: list[_Worker] = []
         self._end = weakref.finalize(self, _end, self._workers, os.getpid())
         start = _pickled(make)
+        if os.name == "posix":  # its own start would let Ctrl-C through
+            resource_tracker.ensure_running()
         try:
             with _interrupts_later():
                 for _ in range(count):
@@ -224,10 +227,11 @@ class _Worker:
 def _end(workers: list[_Worker], owner: int) -> None:
     if os.getpid() != owner:
         return  # a fork of the main process, whose workers these are not
-    for worker in workers:
-        worker.end()
-    for worker in workers:
-        worker.bury()
+    with _interrupts_later():  # or the others would not be buried
+        for worker in workers:
+            worker.end()
+        for worker in workers:
+            worker.bury()
 
 
 def _pickled(make: BatchMaker) -> bytes:
@@ -243,7 +247,7 @@ def _pickled(make: BatchMaker) -> bytes:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C is for the main process alone: what is started here never sees it."""
+    """Ctrl-C waits for the end of the block; processes started in it never see it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
