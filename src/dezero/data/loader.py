@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from dezero import random
 from dezero.backend import Array, require_cupy
 from dezero.data.batches import Batch, BatchMaker, Collate, Job
 from dezero.data.loader_state import checked, setting_of
-from dezero.data.processes import Processes
 from dezero.data.workers import Threads, Workers, in_order
+
+if TYPE_CHECKING:
+    from dezero.data.processes import Processes
 
 
 class DataLoader:
@@ -217,13 +219,15 @@ class DataLoader:
             return Threads(self._maker(), self.workers or 1)
         processes, self._idle = self._idle, None
         if processes is None:
+            from dezero.data.processes import Processes  # few programs need it
+
             return Processes(self._maker(), self.workers, depth)
         processes.renew()
         return processes
 
     def _dismiss(self, workers: Workers) -> None:
-        if isinstance(workers, Processes) and workers.alive and self._idle is None:
-            self._idle = workers
+        if workers.lasting and self._idle is None:
+            self._idle = cast("Processes", workers)
         else:
             workers.close()
 

@@ -70,7 +70,7 @@ class Processes:
             raise
 
     @property
-    def alive(self) -> bool:
+    def lasting(self) -> bool:
         """Whether it has not been closed."""
         return self._end.alive
 

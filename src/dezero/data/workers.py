@@ -24,6 +24,8 @@ Promise = Callable[[], Batch]
 class Workers(Protocol):
     """Who makes batches."""
 
+    @property
+    def lasting(self) -> bool: ...  # whether they may work for another pass
     def submit(self, job: Job) -> Promise: ...
     def close(self) -> None: ...
 
@@ -52,6 +54,8 @@ def failure(make: BatchMaker, job: Job, error: BaseException, who: str) -> Worke
 
 class Threads:
     """Workers that share the memory of this process, until they are closed."""
+
+    lasting = False
 
     def __init__(self, make: BatchMaker, count: int) -> None:
         self._make = make
