@@ -79,6 +79,17 @@ class Failing(Noisy):
         return super().__getitem__(index)
 
 
+class Nested(Noisy):
+    """Examples that have a loader of their own, between two draws."""
+
+    def __getitem__(self, index):
+        generator = dezero.random.generator()
+        first = generator.rand()
+        inner = dezero.DataLoader(Noisy(4), 2, seed=index)
+        total = sum(x.sum() for x, _ in inner)
+        return first, total, generator.rand()
+
+
 class Unreadable(Noisy):
     """A data set that pickle can write but not read."""
 
@@ -105,3 +116,8 @@ def gathered(examples):
 def worker_pid(examples):
     """Who makes the batch."""
     return os.getpid()
+
+
+def printing(examples):
+    """A batch that says that it is made."""
+    print("made", len(examples))

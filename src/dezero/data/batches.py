@@ -42,11 +42,10 @@ class BatchMaker:
         self.owns_process = False  # np.random and random are its own to seed
 
     def __call__(self, job: Job) -> Batch:
-        seeded = job.seed is not None
         if (
             self.collate is None
             and is_plain(self.dataset)
-            and not (seeded and not draws_nothing(self.dataset))
+            and (job.seed is None or draws_nothing(self.dataset))
         ):
             with self._drawing(job.seed, job.epoch, job.number, 0):
                 return self.dataset[job.rows]
@@ -90,6 +89,8 @@ def _started(start: list[int]) -> np.random.RandomState:
     """This thread's generator, started anew: ten times faster than a new one."""
     if not hasattr(_own, "generator"):
         _own.generator = np.random.RandomState(0)
+    elif random.generator() is _own.generator:
+        return np.random.RandomState(start)  # within an example that has a loader
     _own.generator.seed(start)
     return _own.generator
 
