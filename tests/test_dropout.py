@@ -156,3 +156,46 @@ def test_seeds_that_are_none(n: Any, kind: type[Exception], wanted: str) -> None
         dezero.random.seed(n)
     assert str(error.value) == f"seed: expected {wanted}"
     assert dezero.random.generator() is np.random
+
+
+def test_using_a_generator():
+    own, inner = np.random.RandomState(1), np.random.RandomState(2)
+    expected = np.random.RandomState(1).rand(3).tolist()
+    seen = []
+    thread = threading.Thread(
+        target=lambda: seen.append(dezero.random.generator() is np.random)
+    )
+    with dezero.random.using(own):
+        drawn = [dezero.random.generator().rand()]
+        with dezero.random.using(inner):
+            assert dezero.random.generator() is inner
+        thread.start()
+        thread.join()
+        drawn += dezero.random.generator().rand(2).tolist()
+        x = F.dropout(np.ones(50), 0.5).data
+    assert drawn == expected
+    assert seen == [True]
+    assert dezero.random.generator() is np.random
+    with dezero.random.using(np.random.RandomState(1)):
+        dezero.random.generator().rand(3)
+        np.testing.assert_array_equal(F.dropout(np.ones(50), 0.5).data, x)
+
+
+def test_using_wants_the_methods_of_np_random():
+    message = (
+        "using: expected a generator with the methods of np.random, got Generator; "
+        "write np.random.RandomState(seed)"
+    )
+    with pytest.raises(TypeError) as error:
+        dezero.random.using(np.random.default_rng(0)).__enter__()
+    assert str(error.value) == message
+
+
+def test_a_compiled_step_draws_from_the_generator_in_use():
+    step = dezero.compile(lambda x: F.dropout(x, 0.5))
+    x = np.ones(50, np.float32)
+    with dezero.random.using(np.random.RandomState(3)):
+        eager = [F.dropout(x, 0.5).data for _ in range(3)]
+    with dezero.random.using(np.random.RandomState(3)):
+        compiled = [step(x).data for _ in range(3)]
+    np.testing.assert_array_equal(compiled, eager)

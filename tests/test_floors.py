@@ -66,7 +66,10 @@ OPTIONAL = {
 # What may be imported within functions because `import dezero` would be slow with it:
 # of the standard library, and by the doors of rooms that few programs enter.
 SLOW = {"difflib", "gzip", "hashlib", "http", "tarfile", "urllib", "zipfile"}
-DOORS = {"dezero.viz.plot": "dezero.viz"}
+DOORS = {
+    "dezero.viz.plot": "dezero.viz",
+    "dezero.data.loader": "dezero.data.processes",
+}
 
 
 def floor(module: str) -> float | None:

@@ -183,7 +183,7 @@ def test_prefetch_gives_the_same_batches(depth):
 
 
 def prefetchers():
-    return [t for t in threading.enumerate() if t.name == "dezero-prefetch"]
+    return [t for t in threading.enumerate() if t.name.startswith("dezero-worker")]
 
 
 def test_prefetch_leaves_no_thread_behind():
@@ -273,6 +273,21 @@ def test_pickled_in_the_middle_of_a_pass():
             lambda: DataLoader(Numbers(), 2, prefetch=-1),
             ValueError,
             "DataLoader: expected prefetch of at least 0, got -1",
+        ),
+        (
+            lambda: DataLoader(Numbers(), 2, workers=1.5),
+            TypeError,
+            "DataLoader: expected workers as an integer, got float",
+        ),
+        (
+            lambda: DataLoader(Numbers(), 2, worker_kind="threads"),
+            ValueError,
+            "DataLoader: expected worker_kind 'thread' or 'process', got 'threads'",
+        ),
+        (
+            lambda: SeqDataLoader(Numbers(), 2, seed=2**32),
+            ValueError,
+            "SeqDataLoader: expected seed from 0 to 2**32 - 1, got 4294967296",
         ),
         (
             lambda: DataLoader(Numbers(), 11, drop_last=True),

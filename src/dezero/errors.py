@@ -21,6 +21,10 @@ class DownloadError(DezeroError, OSError):
     """A file could not be fetched; the message has its address and its place."""
 
 
+class WorkerError(DezeroError, RuntimeError):
+    """A worker of a data loader ended, or raised: the message has its traceback."""
+
+
 class MissingDependencyError(DezeroError, ImportError):
     """An optional library is absent; the message names the extra to install."""
 

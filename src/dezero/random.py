@@ -2,13 +2,17 @@
 
 By default NumPy's global generator, so that ``np.random.seed(0)`` makes a program
 repeatable. ``dezero.random.seed(0)`` changes to a generator of our own, which no
-other library's draws disturb; from the same seed it gives the same numbers.
+other library's draws disturb; from the same seed it gives the same numbers. ``with
+dezero.random.using(generator)`` changes to a given one for a block of a program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +23,7 @@ from dezero.backend.tracing import watcher
 _seed: int | None = None
 _generators: dict[str, Any] = {}  # of our own, by the name of the array library
 _lock = threading.Lock()
+_given: ContextVar[Any] = ContextVar("dezero.random.given", default=None)
 
 
 def seed(n: int | None) -> None:
@@ -48,6 +53,38 @@ def seed(n: int | None) -> None:
         _generators.clear()
 
 
+@contextlib.contextmanager
+def using(source: Any) -> Iterator[None]:
+    """Draw from ``source`` inside a ``with`` block, whatever the seed.
+
+    Other threads and async tasks go on with what they have, so that each can have a
+    generator of its own. CuPy's random numbers are not concerned.
+
+    Args:
+        source: ``np.random.RandomState(seed)``, or another that has its methods.
+
+    Raises:
+        TypeError: It has not.
+
+    >>> def draw():
+    ...     with dezero.random.using(np.random.RandomState(0)):
+    ...         return dezero.random.generator().rand()
+    >>> draw() == draw()
+    True
+    """
+    wanted = ("rand", "randn", "permutation", "get_state", "set_state")
+    if not all(hasattr(source, name) for name in wanted):
+        raise TypeError(
+            "using: expected a generator with the methods of np.random, got "
+            f"{type(source).__name__}; write np.random.RandomState(seed)"
+        )
+    token = _given.set(source)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
 def generator(xp: ModuleType | None = None) -> Any:
     """The current source of random numbers, with the methods of ``np.random``.
 
@@ -65,6 +102,9 @@ def generator(xp: ModuleType | None = None) -> Any:
 
 
 def _current(xp: ModuleType) -> Any:
+    given = _given.get()
+    if given is not None and xp.__name__ == "numpy":
+        return given
     with _lock:
         if _seed is None:
             return xp.random
@@ -75,7 +115,8 @@ def _current(xp: ModuleType) -> Any:
 
 def states() -> list[tuple[Any, Any]]:
     """The generators in use with their states, for ``set_state`` to go back to."""
-    generator()  # made now, if it was not drawn from yet
+    current = _current(np)  # made now, if it was not drawn from yet
     with _lock:
         numpys = [g for name, g in _generators.items() if name == "numpy"]
-    return [(g, g.get_state()) for g in (np.random, *numpys)]
+    own = [] if current is np.random or current in numpys else [current]
+    return [(g, g.get_state()) for g in (np.random, *numpys, *own)]

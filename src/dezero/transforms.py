@@ -1,5 +1,15 @@
-"""The book's ``dezero.transforms``."""
+"""The book's ``dezero.transforms``, and more of the same."""
 
+from dezero.data.geometry import (
+    Pad,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomVerticalFlip,
+)
+from dezero.data.mixing import CutMix, Mixup
+from dezero.data.pixels import ColorJitter, Cutout, Grayscale, RandomErasing
 from dezero.data.transforms import (
     AsType,
     CenterCrop,
@@ -7,7 +17,6 @@ from dezero.data.transforms import (
     Convert,
     Flatten,
     Normalize,
-    RandomHorizontalFlip,
     Resize,
     ToArray,
     ToFloat,
@@ -18,11 +27,22 @@ from dezero.data.transforms import (
 __all__ = [
     "AsType",
     "CenterCrop",
+    "ColorJitter",
     "Compose",
     "Convert",
+    "CutMix",
+    "Cutout",
     "Flatten",
+    "Grayscale",
+    "Mixup",
     "Normalize",
+    "Pad",
+    "RandomCrop",
+    "RandomErasing",
     "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomRotation",
+    "RandomVerticalFlip",
     "Resize",
     "ToArray",
     "ToFloat",

@@ -1,15 +1,17 @@
-"""Dataset: examples by their number, each through a transform."""
+"""Data sets: examples by their number, each through a transform; parts of them."""
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dezero.backend import Array
-from dezero.data.transforms import Compose, Transform, batched
+from dezero.data.transforms import Compose, Transform, batched, draws
+from dezero.random import generator
 
 
 class Dataset:
@@ -150,6 +152,97 @@ def _several(source: Any, index: Array, transform: Transform) -> Any:
         if batch is not None:
             return batch(source.take(index, axis=0))
     return stack("Dataset", [transform(source[i]) for i in index.tolist()])
+
+
+class Subset:
+    """Some examples of a data set, as a data set.
+
+    Args:
+        dataset: All of them.
+        rows: The numbers of those wanted, in the order wanted.
+
+    Raises:
+        IndexError: A number is not from 0 to ``len(dataset) - 1``.
+        TypeError: They are no integers.
+
+    >>> Subset(['a', 'b', 'c', 'd'], [3, 1])[0]
+    'd'
+    """
+
+    def __init__(self, dataset: Any, rows: Any) -> None:
+        rows = np.array(rows)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise TypeError(
+                f"Subset: expected rows as a list of integers, got {rows.dtype} of "
+                f"shape {rows.shape}"
+            )
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(dataset):
+            raise IndexError(
+                f"Subset: expected rows from 0 to {len(dataset) - 1}, got rows from "
+                f"{rows.min()} to {rows.max()}"
+            )
+        self.dataset = dataset
+        self.rows = rows.astype(np.intp)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One example; several by a slice or an array where the data set knows how."""
+        rows = self.rows[index]
+        return self.dataset[rows if isinstance(rows, np.ndarray) else int(rows)]
+
+
+def split(
+    dataset: Any, fractions: Sequence[float], seed: int | None = None
+) -> list[Subset]:
+    """Disjoint parts of a data set, of random examples: to train, to validate.
+
+    Args:
+        dataset: The examples.
+        fractions: The share of each part; their sum is 1.
+        seed: The same seed makes the same parts. ``None`` draws them from
+            ``dezero.random.generator()``.
+
+    Raises:
+        ValueError: The sum is not 1, or a part would be empty.
+
+    >>> train, valid = split(list(range(10)), [0.8, 0.2], seed=0)
+    >>> len(train), len(valid), sorted([*train.rows, *valid.rows]) == list(range(10))
+    (8, 2, True)
+    """
+    shares = np.asarray(fractions, dtype=float)
+    if shares.ndim != 1 or not shares.size or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(f"split: expected fractions whose sum is 1, got {fractions}")
+    bounds = np.rint(np.cumsum([0, *shares]) * len(dataset)).astype(int)
+    if (np.diff(bounds) < 1).any():
+        raise ValueError(
+            f"split: expected fractions that give each part an example of "
+            f"{len(dataset)}, got {fractions}"
+        )
+    source = generator() if seed is None else np.random.RandomState(seed)
+    order = source.permutation(len(dataset))
+    return [
+        Subset(dataset, np.sort(order[begin:end]))
+        for begin, end in itertools.pairwise(bounds)
+    ]
+
+
+def is_plain(dataset: Any) -> bool:
+    """Whether many examples may be asked for at once: ``dataset[rows]``."""
+    if type(dataset) is Subset:
+        return is_plain(dataset.dataset)
+    return getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__
+
+
+def draws_nothing(dataset: Any) -> bool:
+    """Whether the transforms of a plain one take whole batches and never draw."""
+    if type(dataset) is Subset:
+        return draws_nothing(dataset.dataset)
+    return all(
+        batched(transform) is not None and not draws(transform)
+        for transform in (dataset.transform, dataset.target_transform)
+    )
 
 
 def stack(operation: str, values: Iterable[Any]) -> Any:

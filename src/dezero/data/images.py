@@ -1,8 +1,7 @@
-"""Data sets of images: Digits, MNIST, Fashion-MNIST, CIFAR-10 and -100, ImageNet."""
+"""Data sets of images: Digits, MNIST, Fashion-MNIST, CIFAR-10 and -100."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import os
 import zlib
@@ -14,7 +13,6 @@ import numpy as np
 
 from dezero.backend import Array
 from dezero.backend.download import (
-    fetch,
     find_file,
     known_checksums,
     removed_if_damaged,
@@ -27,7 +25,6 @@ from dezero.data.transforms import (
     Normalize,
     ToFloat,
     Transform,
-    _pillow,
 )
 from dezero.errors import DataError, missing
 
@@ -428,97 +425,6 @@ FINE_NAMES = (
     "telephone,television,tiger,tractor,train,trout,tulip,turtle,wardrobe,whale,"
     "willow tree,wolf,woman,worm"
 )
-
-
-class ImageNet(Dataset):
-    """Photographs in folders, one folder for each class, as ImageNet unpacks.
-
-    ImageNet itself is not free to download. With ``data_dir`` as the place of it (or
-    of any pictures in this form: ``train/<class>/*.jpg`` and ``val/<class>/*.jpg``)
-    each example is a picture of Pillow, read when it is asked for, so that a transform
-    such as ``Compose([Resize(256), CenterCrop(224), Convert(), ToArray()])`` is
-    needed to make batches.
-
-    Attributes:
-        data: The paths of the pictures.
-        label: (N,) of type int64: the number of each one's folder, in alphabetic order.
-
-    Raises:
-        DataError: There are no such folders.
-        MissingDependencyError: Pillow is not installed.
-    """
-
-    url = (
-        "https://gist.githubusercontent.com/yrevar/942d3a0ac09ec9e5eb3a/raw/"
-        "238f720ff059c1f82f368259d1ca4ffa5dd8f9f5/imagenet1000_clsidx_to_labels.txt"
-    )
-    suffixes = (".jpeg", ".jpg", ".png")
-
-    def __init__(
-        self,
-        train: bool = True,
-        transform: Transform | None = None,
-        target_transform: Transform | None = None,
-        *,
-        data_dir: FolderPath,
-    ) -> None:
-        self.data_dir = data_dir
-        super().__init__(train, transform, target_transform)
-
-    def prepare(self) -> None:
-        root = Path(self.data_dir) / ("train" if self.train else "val")
-        folders = sorted(p for p in root.glob("*") if p.is_dir())
-        self.data, labels = [], []
-        for number, folder in enumerate(folders):
-            pictures = (
-                p for p in folder.iterdir() if p.suffix.lower() in self.suffixes
-            )
-            found = sorted(str(picture) for picture in pictures)
-            self.data += found
-            labels += [number] * len(found)
-        if not self.data:
-            raise DataError(
-                "ImageNet: expected pictures in folders, one for each class, in "
-                f"{root}, got none"
-            )
-        self.label = np.array(labels, dtype=np.int64)
-
-    def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        with _pillow("ImageNet").open(self.data[index]) as file:
-            picture = file.convert("RGB")
-        return self.transform(picture), self.target_transform(self.label[index])
-
-    @staticmethod
-    def labels() -> dict[int, str]:
-        """The names of ImageNet's 1,000 classes, downloaded once.
-
-        Raises:
-            DataError: The file is damaged.
-            DownloadError: It cannot be downloaded.
-        """
-        path = fetch(ImageNet.url)
-        with removed_if_damaged(path):
-            try:
-                names = ast.literal_eval(Path(path).read_text(encoding="utf-8"))
-            except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-                raise DataError(
-                    f"ImageNet.labels: expected a dictionary in {Path(path).name}, "
-                    f"got something else ({error})"
-                ) from error
-            if not _is_table(names):
-                raise DataError(
-                    "ImageNet.labels: expected names for the numbers from 0 to 999 in "
-                    f"{Path(path).name}, got something else"
-                )
-        return names
-
-
-def _is_table(names: Any) -> bool:
-    return (
-        isinstance(names, dict)
-        and set(names) == set(range(1000))
-        and all(isinstance(name, str) for name in names.values())
-    )
 
 
 for _dataset in (MNIST, FashionMNIST):

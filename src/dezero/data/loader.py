@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-import contextvars
 import math
 import operator
-import threading
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dezero import random
 from dezero.backend import Array, require_cupy
-from dezero.data.dataset import Dataset, stack
+from dezero.data.batches import Batch, BatchMaker, Collate, Job
+from dezero.data.loader_state import checked, setting_of
+from dezero.data.workers import Threads, Workers, in_order
 
-Batch = tuple[Any, ...]
+if TYPE_CHECKING:
+    from dezero.data.processes import Processes
 
 
 class DataLoader:
     """Iterate over batches ``(x, t)`` of a data set; every pass has a new order.
 
     Each ``for`` starts a pass of its own from the first batch, whatever became of
-    the one before. The order is drawn from the global ``np.random``: when the loader
-    is made, and whenever a pass ends. The last batch may be smaller.
+    the one before. The last batch may be smaller. A :class:`Dataset` that keeps its
+    examples in arrays is asked for a whole batch at once; any other sequence of
+    tuples ``(x, t, ...)`` for one example at a time.
 
-    A :class:`Dataset` that keeps its examples in arrays is asked for a whole batch
-    at once; any other sequence of tuples ``(x, t, ...)`` for one example at a time.
+    **Random numbers.** Without a seed, the order is drawn from the global
+    ``np.random``: when the loader is made, and whenever a pass ends; and transforms
+    draw in turn. With a seed, the order of a pass follows from (seed, epoch) alone,
+    and what ``dezero.random.generator()`` gives while an example is made follows from
+    (seed, epoch, number of the example) alone. So every batch is the same to the bit
+    whatever the number and kind of workers, and after a resumption. Transforms of
+    one's own should draw from that generator. In worker processes, ``np.random`` and
+    ``random`` are seeded for each example as well; threads share these, so that what
+    is drawn from them there follows from no seed.
+
+    **Workers.** Threads help where transforms spend their time in NumPy or Pillow,
+    which let other threads run. Processes help always, but the data set, its
+    transforms and ``collate`` are sent to each of them, once: they must be functions
+    and classes of a file, whose program starts below ``if __name__ == '__main__':``.
+    They start with the first pass and end with the loader.
 
     Args:
         dataset: The examples.
@@ -34,12 +49,20 @@ class DataLoader:
         shuffle: Whether their order is random.
         gpu: Whether the batches are arrays of CuPy.
         drop_last: Whether a smaller last batch is left out.
-        prefetch: How many batches a thread prepares in advance; 0 for no thread.
-            Transforms that draw random numbers then draw them in that thread, so
-            that a seed no longer makes a program repeatable that draws, too.
+        prefetch: How many batches are prepared while one is used. 0: two for each
+            worker. Without workers, a thread prepares them, or with 0 none does.
+        workers: How many threads or processes make the batches.
+        worker_kind: ``'thread'`` or ``'process'``.
+        seed: From 0 to 2**32 - 1. Workers need one: without it, it is drawn from the
+            global ``np.random`` when the loader is made.
+        collate: Makes a batch of a list of examples, instead of stacking each field.
+            What it draws follows from seed, epoch and the number of the batch.
 
     Raises:
         ValueError: The data set is empty, or ``batch_size`` is below 1.
+        WorkerError: While iterating: a worker process has ended. What an example
+            raises in a worker is raised here, with a ``WorkerError`` as its cause
+            that has the traceback and the number of the example.
         MissingDependencyError: There is no GPU.
 
     >>> loader = DataLoader([(1, 10), (2, 20), (3, 30)], 2, shuffle=False)
@@ -58,10 +81,22 @@ class DataLoader:
         *,
         drop_last: bool = False,
         prefetch: int = 0,
+        workers: int = 0,
+        worker_kind: str = "thread",
+        seed: int | None = None,
+        collate: Collate | None = None,
     ) -> None:
         self.dataset = dataset
         self.batch_size = self._at_least(1, "batch_size", batch_size)
         self.prefetch = self._at_least(0, "prefetch", prefetch)
+        self.workers = self._at_least(0, "workers", workers)
+        if worker_kind not in ("thread", "process"):
+            raise ValueError(
+                f"{type(self).__name__}: expected worker_kind 'thread' or 'process', "
+                f"got {worker_kind!r}"
+            )
+        self.worker_kind = worker_kind
+        self.collate = collate
         self.shuffle = shuffle
         self.drop_last = drop_last
         if not hasattr(dataset, "__len__"):
@@ -79,6 +114,9 @@ class DataLoader:
         self.gpu = False
         if gpu:
             self.to_gpu()
+        self.seed = self._seed(seed)
+        self._idle: Processes | None = None  # between two passes
+        self.epoch = -1
         self.reset()
 
     def _at_least(self, smallest: int, name: str, value: int) -> int:
@@ -95,6 +133,16 @@ class DataLoader:
                 f"got {number}"
             )
         return number
+
+    def _seed(self, seed: int | None) -> int | None:
+        if seed is None:
+            return int(random.generator().randint(2**32)) if self.workers else None
+        seed = self._at_least(0, "seed", seed)
+        if seed >= 2**32:
+            raise ValueError(
+                f"{type(self).__name__}: expected seed from 0 to 2**32 - 1, got {seed}"
+            )
+        return seed
 
     def _count(self) -> int:
         """How many batches make a pass."""
@@ -114,37 +162,88 @@ class DataLoader:
 
     def reset(self) -> None:
         """Draw a new order and go back to its first batch."""
-        self.iteration = 0
-        self.index = (
-            np.random.permutation(self.data_size)
-            if self.shuffle
-            else np.arange(self.data_size)
-        )
+        self.epoch += 1
+        self._start(self._order(self.seed, self.epoch), position=0)
+
+    def _order(self, seed: int | None, epoch: int) -> Array:
+        if not self.shuffle:
+            return np.arange(self.data_size)
+        if seed is None:
+            return random.generator().permutation(self.data_size)
+        return np.random.RandomState([seed, epoch]).permutation(self.data_size)
+
+    def _start(self, index: Array, position: int) -> None:
+        self.index = index
+        self.iteration = position  # of ``next``
+        self.position = position  # how many batches were handed out, by whom ever
         self.fresh = True  # no pass has used this order yet
 
+    # ------------------------------------------------------------------- passes
     def __iter__(self) -> Iterator[Batch]:
         if not self.fresh:
             self.reset()
         self.fresh = False
         if type(self).__next__ is not DataLoader.__next__:
             return self  # a subclass in the book's manner, which steps by itself
-        return self._batches(self.index)
+        return self._batches(self.index, self.position)
 
-    def _batches(self, index: Array) -> Iterator[Batch]:
-        batches = map(self._batch, (self._rows(i, index) for i in range(len(self))))
-        yield from in_advance(batches, self.prefetch) if self.prefetch else batches
-        if self.index is index:  # no other pass has drawn an order since
+    def _batches(self, index: Array, start: int) -> Iterator[Batch]:
+        epoch, seed = self.epoch, self.seed
+        jobs = (
+            Job(self._rows(number, index), number, epoch, seed)
+            for number in range(start, len(self))
+        )
+        for position, batch in enumerate(self._made(jobs), start + 1):
+            if self.index is index:  # no other pass has drawn an order since
+                self.position = position
+            yield self._placed(batch)
+        if self.index is index:
             self.reset()
 
+    def _made(self, jobs: Iterator[Job]) -> Iterator[Batch]:
+        if not self.workers and not self.prefetch:
+            yield from map(self._maker(), jobs)
+            return
+        depth = self.prefetch or 2 * self.workers
+        workers = self._hired(depth)
+        try:
+            yield from in_order(workers, jobs, depth)
+        finally:
+            self._dismiss(workers)
+
+    def _maker(self) -> BatchMaker:
+        return BatchMaker(type(self).__name__, self.dataset, self.collate)
+
+    def _hired(self, depth: int) -> Workers:
+        if not self.workers or self.worker_kind == "thread":
+            return Threads(self._maker(), self.workers or 1)
+        processes, self._idle = self._idle, None
+        if processes is None:
+            from dezero.data.processes import Processes  # few programs need it
+
+            return Processes(self._maker(), self.workers, depth)
+        processes.renew()
+        return processes
+
+    def _dismiss(self, workers: Workers) -> None:
+        if workers.lasting and self._idle is None:
+            self._idle = cast("Processes", workers)
+        else:
+            workers.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_idle": None}  # a copy has workers of its own
+
     def __next__(self) -> Batch:
-        """The next batch of a pass that the loader itself keeps."""
+        """The next batch of a pass that the loader itself keeps, without workers."""
         if self.iteration >= self.max_iter:
             self.reset()
             raise StopIteration
         self.fresh = False
-        rows = self._rows(self.iteration, self.index)
-        self.iteration += 1
-        return self._batch(rows)
+        number = self.iteration
+        self.iteration = self.position = number + 1
+        job = Job(self._rows(number, self.index), number, self.epoch, self.seed)
+        return self._placed(self._maker()(job))
 
     def next(self) -> Batch:
         """``next(loader)``, as the book writes it."""
@@ -154,32 +253,12 @@ class DataLoader:
         """Which examples make batch ``i`` where ``index`` is the order."""
         return index[i * self.batch_size : (i + 1) * self.batch_size]
 
-    def _batch(self, rows: Array) -> Batch:
-        dataset = self.dataset
-        if getattr(type(dataset), "__getitem__", None) is Dataset.__getitem__:
-            fields = dataset[rows]
-        else:
-            fields = self._stacked([dataset[i] for i in rows.tolist()])
-        if self.gpu:
-            cupy = require_cupy(type(self).__name__)
-            fields = tuple(None if f is None else cupy.asarray(f) for f in fields)
-        return fields
-
-    def _stacked(self, examples: list[Any]) -> Batch:
-        """The fields of the examples, each as one array."""
-        name = type(self).__name__
-        for example in examples:
-            if not isinstance(example, (tuple, list)):
-                raise TypeError(
-                    f"{name}: expected examples that are tuples (x, t), "
-                    f"got {type(example).__name__}"
-                )
-            if len(example) != len(examples[0]):
-                raise ValueError(
-                    f"{name}: expected examples with as many fields as the first "
-                    f"({len(examples[0])}), got {len(example)}"
-                )
-        return tuple(stack(name, field) for field in zip(*examples, strict=True))
+    def _placed(self, batch: Batch) -> Batch:
+        """The batch where it is wanted."""
+        if not self.gpu:
+            return batch
+        cupy = require_cupy(type(self).__name__)
+        return tuple(None if field is None else cupy.asarray(field) for field in batch)
 
     def to_cpu(self) -> None:
         """Give arrays of NumPy from now on."""
@@ -194,6 +273,53 @@ class DataLoader:
         require_cupy(type(self).__name__)
         self.gpu = True
 
+    # --------------------------------------------------------------- resumption
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Where the loader is: after the last batch that it has handed out.
+
+        Batches that workers have prepared but nobody has taken do not count. Without
+        a seed, the state of the global ``np.random``, from which later orders come,
+        is not part of it.
+
+        >>> loader = DataLoader([(i, i) for i in range(6)], 2, seed=1)
+        >>> for x, t in loader:
+        ...     state = loader.state_dict()
+        ...     break
+        >>> other = DataLoader([(i, i) for i in range(6)], 2, seed=1)
+        >>> other.load_state_dict(state)
+        >>> len(list(other)), len(list(other))
+        (2, 3)
+        """
+        state = {
+            **setting_of(self),
+            "epoch": np.array(self.epoch),
+            "position": np.array(self.position),
+        }
+        if self.seed is not None:
+            state["seed"] = np.array(self.seed)
+        elif self.shuffle:
+            state["order"] = self.index.copy()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another loader of the same data was.
+
+        The next ``for`` gives the batches that were left of its pass, none if it had
+        handed out the last one; later ones are whole passes. The seed becomes that
+        of the state. The number and kind of workers may differ.
+
+        Args:
+            state: What ``state_dict`` has returned.
+
+        Raises:
+            DataError: It is not the state of a loader with such data, ``batch_size``
+                and ``shuffle``; the loader is as before.
+        """
+        seed, order, self.epoch, position = checked(self, state)
+        self.seed = seed
+        index = self._order(seed, self.epoch) if order is None else order
+        self._start(index, position)
+
 
 class SeqDataLoader(DataLoader):
     """Batches for data whose order is time: several stretches of it side by side.
@@ -206,7 +332,7 @@ class SeqDataLoader(DataLoader):
         dataset: The examples, in the order of time.
         batch_size: How many stretches run side by side.
         gpu: Whether the batches are arrays of CuPy.
-        prefetch: As in :class:`DataLoader`.
+        prefetch: This and the others: as in :class:`DataLoader`.
 
     Raises:
         ValueError: ``batch_size`` is below 1 or above the number of examples.
@@ -220,9 +346,28 @@ class SeqDataLoader(DataLoader):
     """
 
     def __init__(
-        self, dataset: Any, batch_size: int, gpu: bool = False, *, prefetch: int = 0
+        self,
+        dataset: Any,
+        batch_size: int,
+        gpu: bool = False,
+        *,
+        prefetch: int = 0,
+        workers: int = 0,
+        worker_kind: str = "thread",
+        seed: int | None = None,
+        collate: Collate | None = None,
     ) -> None:
-        super().__init__(dataset, batch_size, shuffle=False, gpu=gpu, prefetch=prefetch)
+        super().__init__(
+            dataset,
+            batch_size,
+            shuffle=False,
+            gpu=gpu,
+            prefetch=prefetch,
+            workers=workers,
+            worker_kind=worker_kind,
+            seed=seed,
+            collate=collate,
+        )
 
     def _count(self) -> int:
         if self.data_size < self.batch_size:
@@ -234,46 +379,3 @@ class SeqDataLoader(DataLoader):
 
     def _rows(self, i: int, index: Array) -> Array:
         return index[i : i + self.max_iter * self.batch_size : self.max_iter]
-
-
-def in_advance(batches: Iterator[Batch], depth: int) -> Iterator[Batch]:
-    """The same batches, up to ``depth`` of them made by a thread before their time.
-
-    What is raised while making one is raised here. The thread ends with the
-    iteration: at its end, when it is closed, or when it is forgotten.
-    """
-    ready: deque[tuple[Batch | None, BaseException | None]] = deque()
-    filled, room = threading.Semaphore(0), threading.Semaphore(depth)
-    stopped = threading.Event()
-
-    def work() -> None:
-        try:
-            while room.acquire() and not stopped.is_set():
-                batch = next(batches, None)
-                ready.append((batch, None))
-                filled.release()
-                if batch is None:
-                    return
-        except BaseException as error:
-            ready.append((None, error))
-            filled.release()
-
-    context = contextvars.copy_context()  # the switches of the thread that iterates
-    thread = threading.Thread(
-        target=context.run, args=(work,), name="dezero-prefetch", daemon=True
-    )
-    thread.start()
-    try:
-        while True:
-            filled.acquire()
-            batch, error = ready.popleft()
-            room.release()
-            if error is not None:
-                raise error
-            if batch is None:
-                return
-            yield batch
-    finally:
-        stopped.set()
-        room.release()
-        thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from dezero.backend.download import find_file, known_checksums, removed_if_damaged
 from dezero.data.dataset import Dataset
 from dezero.data.images import FolderPath
+from dezero.data.text import read_text
 from dezero.data.transforms import Transform
 from dezero.errors import DataError
 
@@ -79,27 +79,17 @@ class Shakespear(Dataset):
             "Shakespear", "shakespear.txt", [self.url], data_dir=self.data_dir
         )
         with removed_if_damaged(path):
-            text = _text(path)
+            text = read_text(path, "Shakespear")
+            if len(text) < 2:
+                raise DataError(
+                    "Shakespear: expected at least two letters in shakespear.txt, "
+                    f"got {len(text)}"
+                )
         self.char_to_id = {char: i for i, char in enumerate(dict.fromkeys(text))}
         self.id_to_char: dict[int, Any] = dict(enumerate(self.char_to_id))
         letters = np.array([self.char_to_id[char] for char in text], dtype=np.int64)
         self.data = letters[:-1]
         self.label = letters[1:]
-
-
-def _text(path: str) -> str:
-    name = Path(path).name
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"Shakespear: expected text in {name}, got bytes where {error}"
-        ) from error
-    if len(text) < 2:
-        raise DataError(
-            f"Shakespear: expected at least two letters in {name}, got {len(text)}"
-        )
-    return text
 
 
 known_checksums[Shakespear.url] = (

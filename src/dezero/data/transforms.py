@@ -4,8 +4,12 @@ A transform is any callable on one example. One that also has a method ``batch``
 does the same to many examples at once, stacked along a first axis; a data set uses
 it where it can. ``batch`` must give exactly what calling on each example gives.
 
+What draws random numbers draws them from ``dezero.random.generator()`` and says so by
+``draws = True``: a data loader with a seed then gives it a generator for each example.
+
 Images are arrays ``(C, H, W)`` or pictures of Pillow, which is imported only where
-a picture is touched.
+a picture is touched. Their random changes are in :mod:`dezero.data.geometry`
+and :mod:`dezero.data.pixels`, what mixes examples in :mod:`dezero.data.mixing`.
 """
 
 from __future__ import annotations
@@ -31,7 +35,6 @@ __all__ = [
     "Convert",
     "Flatten",
     "Normalize",
-    "RandomHorizontalFlip",
     "Resize",
     "ToArray",
     "ToFloat",
@@ -61,15 +64,20 @@ def batched(transform: Any) -> Transform | None:
     return transform.batch if _has_batch(cls) else None
 
 
-def _pillow(operation: str) -> ModuleType:
+def draws(transform: Any) -> bool:
+    """Whether a transform says that it draws random numbers."""
+    return bool(getattr(transform, "draws", False))
+
+
+def pillow_for(operation: str) -> ModuleType:
     try:
         return importlib.import_module("PIL.Image")
     except ImportError:
         raise missing("pillow", operation, "plot") from None
 
 
-def _require_picture(operation: str, image: Any) -> ModuleType:
-    pillow = _pillow(operation)
+def require_picture(operation: str, image: Any) -> ModuleType:
+    pillow = pillow_for(operation)
     if not isinstance(image, pillow.Image):
         raise TypeError(
             f"{operation}: expected a picture of Pillow, got {type(image).__name__}; "
@@ -78,7 +86,7 @@ def _require_picture(operation: str, image: Any) -> ModuleType:
     return pillow
 
 
-def _pair(operation: str, size: int | Sequence[int]) -> tuple[int, int]:
+def width_and_height(operation: str, size: int | Sequence[int]) -> tuple[int, int]:
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or min(pair) < 1:
         raise ValueError(
@@ -105,14 +113,21 @@ class Compose:
 
     @property
     def batch(self) -> Transform | None:
-        """The form for batches: only if every part has one.
+        """The form for batches, if every part has one and at most one part draws.
 
-        Otherwise parts that draw random numbers would draw them in another order.
+        Otherwise random numbers would be drawn in another order.
         """
+        if sum(map(draws, self.transforms)) > 1:
+            return None
         for transform in self.transforms:
             if batched(transform) is None:
                 return None
         return self._batch
+
+    @property
+    def draws(self) -> bool:
+        """Whether a part draws random numbers."""
+        return any(map(draws, self.transforms))
 
     def _batch(self, xs: Array) -> Array:
         parts: list[Any] = self.transforms
@@ -136,7 +151,7 @@ class Convert:
         self.mode = mode
 
     def __call__(self, image: Any) -> Any:
-        pillow = _require_picture("Convert", image)
+        pillow = require_picture("Convert", image)
         if self.mode != "BGR":
             return image.convert(self.mode)
         red, green, blue = image.convert("RGB").split()
@@ -152,11 +167,11 @@ class Resize:
     """
 
     def __init__(self, size: int | Sequence[int], mode: int = BILINEAR) -> None:
-        self.size = _pair("Resize", size)
+        self.size = width_and_height("Resize", size)
         self.mode = mode
 
     def __call__(self, image: Any) -> Any:
-        _require_picture("Resize", image)
+        require_picture("Resize", image)
         return image.resize(self.size, self.mode)
 
 
@@ -177,7 +192,7 @@ class CenterCrop:
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:
-        self.size = _pair("CenterCrop", size)
+        self.size = width_and_height("CenterCrop", size)
 
     def __call__(self, image: Any) -> Any:
         width, height = self.size
@@ -190,7 +205,7 @@ class CenterCrop:
             H, W = image.shape[-2:]
             top, left = (H - height) // 2, (W - width) // 2
             return image[..., top : top + height, left : left + width]
-        _require_picture("CenterCrop", image)
+        require_picture("CenterCrop", image)
         W, H = image.size
         left, top = (W - width) // 2, (H - height) // 2
         return image.crop((left, top, left + width, top + height))
@@ -216,7 +231,7 @@ class ToArray:
     def __call__(self, image: Any) -> Array:
         if isinstance(image, np.ndarray):
             return image
-        if not isinstance(image, _pillow("ToArray").Image):
+        if not isinstance(image, pillow_for("ToArray").Image):
             raise TypeError(
                 "ToArray: expected a picture of Pillow or an array, got "
                 f"{type(image).__name__}"
@@ -252,41 +267,10 @@ class ToPIL:
             array = np.rint(array).clip(0, 255).astype(np.uint8)
         if array.ndim == 3:
             array = array[0] if len(array) == 1 else array.transpose(1, 2, 0)
-        return _pillow("ToPIL").fromarray(np.ascontiguousarray(array))
+        return pillow_for("ToPIL").fromarray(np.ascontiguousarray(array))
 
 
-class RandomHorizontalFlip:
-    """Left and right exchanged, by chance: of a picture or an array ``(..., W)``.
-
-    The chance is drawn from the global ``np.random``.
-
-    Args:
-        p: The probability of it.
-
-    >>> RandomHorizontalFlip(p=1)(np.array([[1, 2, 3]]))
-    array([[3, 2, 1]])
-    """
-
-    def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"RandomHorizontalFlip: expected p from 0 to 1, got {p}")
-        self.p = p
-
-    def __call__(self, image: Any) -> Any:
-        if np.random.rand() >= self.p:
-            return image
-        if isinstance(image, np.ndarray):
-            return image[..., ::-1]
-        pillow = _require_picture("RandomHorizontalFlip", image)
-        return image.transpose(pillow.Transpose.FLIP_LEFT_RIGHT)
-
-    def batch(self, xs: Array) -> Array:
-        """One chance for each example, drawn in their order."""
-        chosen = np.random.rand(len(xs)) < self.p
-        return np.where(_columns(chosen, xs.ndim), xs[..., ::-1], xs)
-
-
-def _columns(values: Array, ndim: int) -> Array:
+def columns(values: Array, ndim: int) -> Array:
     """(n,) as (n, 1, 1, ...), to meet arrays of ``ndim`` axes along their first."""
     return values.reshape(-1, *(1,) * (ndim - 1))
 
@@ -348,7 +332,7 @@ class Normalize:
                 f"Normalize: expected one number or {x.shape[axis]}, one for each "
                 f"channel of x {x.shape[axis:]}, got {value}"
             )
-        return _columns(values, x.ndim - axis)
+        return columns(values, x.ndim - axis)
 
 
 class Flatten:
