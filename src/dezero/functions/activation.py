@@ -135,6 +135,11 @@ def _log_softmax(x: Array, axis: int | tuple[int, ...]) -> Array:
     return y
 
 
+@kernel
+def _log_softmax_grad(y: Array, gy: Array, axis: int | tuple[int, ...]) -> Array:
+    return gy - np.exp(y) * gy.sum(axis=axis, keepdims=True)
+
+
 class Softmax(Function):
     def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
         self.axis = axis
@@ -201,8 +206,23 @@ class LogSoftmax(Function):
         return _log_softmax(x, self.axis)
 
     def backward(self, gy: Variable) -> Variable:
-        y = self.output()
-        return gy - exp(y) * sum(gy, axis=self.axis, keepdims=True)
+        return LogSoftmaxGrad(self.axis)(self.output(), gy)
+
+
+class LogSoftmaxGrad(Function):
+    """``gy - exp(y) * sum(gy)``."""
+
+    def __init__(self, axis: int | tuple[int, ...] = 1) -> None:
+        self.axis = axis
+
+    def forward(self, y: Array, gy: Array) -> Array:
+        return _log_softmax_grad(y, gy, self.axis)
+
+    def backward(self, ggx: Variable) -> tuple[Variable, Variable]:
+        y, gy = self.inputs
+        part = ggx * exp(y)
+        gy_sum = sum(gy, axis=self.axis, keepdims=True)
+        return -part * gy_sum, ggx - sum(part, axis=self.axis, keepdims=True)
 
 
 def log_softmax(x: Any, axis: int | tuple[int, ...] = 1) -> Variable:
