@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -252,3 +253,16 @@ def test_errors(make: Any, error: Any, text: str) -> None:
     with pytest.raises(error) as caught:
         make()
     assert str(caught.value) == text
+
+
+def test_copies_go_on_bit_for_bit() -> None:
+    model, scaler, step = world(make=grouped, scale=64)
+    x = X.astype(np.float16)
+    step(x)
+    twin_model, twin = copy.deepcopy((model, scaler))
+    step(x)
+    loss = F.sum((twin_model(x) - 1) ** 2) / 8
+    twin_model.cleargrads()
+    twin.backward(loss)
+    twin.update()
+    np.testing.assert_array_equal(weights(twin_model), weights(model))
