@@ -1472,6 +1472,42 @@ def test_a_setting_of_a_layer_changed(change: Any) -> None:
     follow(make, [x[0], x[1], change, x[2], x[3]])
 
 
+def test_a_number_kept_before_it_grows_stays_what_it_was() -> None:
+    def make() -> Any:
+        model = mlp()
+        optimizer = optimizers.Adam(0.01).setup(model)
+
+        def step(x: Any, t: Any) -> Any:
+            before = optimizer.t
+            loss = F.softmax_cross_entropy(model(x), t)
+            model.cleargrads()
+            loss.backward()
+            optimizer.update()  # t += 1
+            return loss, x * before
+
+        return SimpleNamespace(step=step, model=model, optimizer=optimizer)
+
+    follow(make, batches(4))
+
+
+def test_a_number_that_where_chose_is_a_number() -> None:
+    number = dezero.backend.tracing.number
+
+    def make() -> Any:
+        optimizer = optimizers.Adam(0.01)
+
+        def step(x: Any) -> Any:
+            optimizer.t = optimizer.t + 1
+            optimizer.alpha = number(np.where(optimizer.t > 2, optimizer.alpha, 0.5))
+            return x * optimizer.alpha  # of type float32
+
+        return SimpleNamespace(step=step, optimizer=optimizer)
+
+    x = np.ones(3, np.float32)
+    _, there = follow(make, [(x,)] * 4)
+    assert len(there.programs) == 1
+
+
 # -- optimizers as the book has them --------------------------------------------------
 
 

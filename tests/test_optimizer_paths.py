@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -234,3 +235,21 @@ def test_lamb_where_a_norm_is_zero(x: float, gx: float) -> None:
     p.grad = Variable(np.full(3, gx))
     LAMB(0.1).setup([p]).update()
     np.testing.assert_allclose(p.data, x - 0.1 * (gx > 0), rtol=1e-5)
+
+
+@every
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))],
+    ids=["deepcopy", "pickle"],
+)
+def test_copies_go_on_bit_for_bit(name: str, copied: Any) -> None:
+    model, optimizer = prepared(name)
+    step = step_of(model, optimizer)
+    for _ in range(3):
+        step()
+    twin_model, twin = copied((model, optimizer))
+    twin_step = step_of(twin_model, twin)
+    for _ in range(3):
+        np.testing.assert_array_equal(twin_step().data, step().data)
+    np.testing.assert_array_equal(flat(twin_model), flat(model))

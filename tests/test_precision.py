@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from dezero import Parameter, Variable
 from dezero.errors import DataError
 from dezero.models import MLP
 from dezero.optimizers import (
+    EMA,
     SGD,
     Adam,
     AdamW,
@@ -201,6 +203,19 @@ def test_single_and_double_precision_stay_as_they_are() -> None:
     np.testing.assert_array_equal(q.data, 0.875)
 
 
+def test_an_optimizer_with_moments_of_its_own_is_refused() -> None:
+    p, q = Parameter(np.ones(2, np.float16)), Parameter(np.ones(2, np.float16))
+    q.grad = Variable(np.ones(2, np.float16))
+    fresh, used = Adam().setup([p]), Adam().setup([q])
+    used.update()
+    before = fresh.target, used.target
+    with pytest.raises(
+        ValueError, match=r"Adam\.setup: expected the model that it has"
+    ):
+        LossScaler(Groups(fresh, used))
+    assert (fresh.target, used.target) == before
+
+
 def test_what_does_not_fit_changes_nothing() -> None:
     _, scaler, _ = world()
     state = scaler.state_dict() | {"master/0": np.ones(1), "master/9": np.ones(1)}
@@ -241,6 +256,12 @@ def test_what_does_not_fit_changes_nothing() -> None:
             "LossScaler: expected interval of at least 1, got 0",
         ),
         (
+            lambda: LossScaler(SGD().setup([Parameter(np.ones(1))])).setup(MLP((2,))),
+            TypeError,
+            "LossScaler.setup: expected an optimizer that is set up; write "
+            "LossScaler(Adam().setup(model))",
+        ),
+        (
             lambda: LossScaler(SGD()),
             ValueError,
             "SGD.update: expected a model to update, got none; write "
@@ -252,3 +273,57 @@ def test_errors(make: Any, error: Any, text: str) -> None:
     with pytest.raises(error) as caught:
         make()
     assert str(caught.value) == text
+
+
+def test_copies_go_on_bit_for_bit() -> None:
+    model, scaler, step = world(make=grouped, scale=64)
+    x = X.astype(np.float16)
+    step(x)
+    twin_model, twin = copy.deepcopy((model, scaler))
+    step(x)
+    loss = F.sum((twin_model(x) - 1) ** 2) / 8
+    twin_model.cleargrads()
+    twin.backward(loss)
+    twin.update()
+    np.testing.assert_array_equal(weights(twin_model), weights(model))
+
+
+@BOTH
+def test_all_of_it_together_goes_on_bit_for_bit(compiled: bool) -> None:
+    def whole() -> Any:
+        model = half_model()
+        scaler = LossScaler(grouped(model), scale=64, interval=4)
+        scaler.add_hook(ClipGrad(0.5))
+        schedule, ema = Cosine(scaler, 10, warmup=2), EMA(model, 0.8)
+
+        def step(x: Any) -> Variable:
+            loss: Variable = F.sum((model(x) - 1) ** 2) / 8
+            model.cleargrads()
+            scaler.backward(loss)
+            scaler.update()
+            schedule.step()
+            ema.update()
+            return loss
+
+        return (
+            model,
+            (scaler, schedule, ema),
+            dezero.compile(step) if compiled else step,
+        )
+
+    x = X.astype(np.float16)
+    model, parts, step = whole()
+    twin_model, twins, twin_step = whole()
+    for _ in range(5):
+        step(x)
+    for part, twin in zip(parts, twins, strict=True):
+        twin.load_state_dict(part.state_dict())
+    for _ in range(5):
+        step(x)
+        twin_step(x)
+    np.testing.assert_array_equal(weights(twin_model), weights(model))
+    for part, twin in zip(parts, twins, strict=True):
+        here, there = part.state_dict(), twin.state_dict()
+        for name, value in here.items():
+            np.testing.assert_array_equal(there[name], value, name)
+    assert parts[0].members[0].lr == 0 and parts[0].members[1].t == 10

@@ -91,15 +91,25 @@ class LossScaler(Optimizer):
         self.interval = interval
         self.waited = 0.0  # updates since the scale changed
         self.masters: dict[Parameter, Parameter] = {}
-        for member in optimizer.members:
-            assert member.target is not None
-            member.setup(_Masters(member.target, self.masters))
-        optimizer._params()  # makes them
+        members = optimizer.members
+        targets = [
+            member._as_target(_Masters(member.target, self.masters))  # type: ignore[arg-type]
+            for member in members
+        ]
+        for member, target in zip(members, targets, strict=True):
+            member.target = target
+        optimizer._params()  # makes the masters
 
     @property
     def members(self) -> tuple[Optimizer, ...]:
         """The optimizers that it is made of."""
         return self.optimizer.members
+
+    def _as_target(self, target: Any) -> Target:
+        raise TypeError(
+            "LossScaler.setup: expected an optimizer that is set up; write "
+            "LossScaler(Adam().setup(model))"
+        )
 
     def backward(self, loss: Variable) -> None:
         """Compute the gradients of ``scale * loss``."""

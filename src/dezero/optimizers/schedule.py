@@ -29,7 +29,8 @@ class Schedule(Stateful):
 
     What it was is its step size when the schedule is made, or for ``Groups`` that of
     each member. It is set for the first update then, and for the next one by each
-    ``step()``, after ``optimizer.update()``. To be subclassed with a ``shape(t)``.
+    ``step()``, after ``optimizer.update()``; a change by hand goes into ``rates``. Past
+    its end a schedule stays as it is. To be subclassed with a ``shape(t)``.
 
     Args:
         optimizer: Whose step size it is: ``alpha`` of Adam's family, else ``lr``.
