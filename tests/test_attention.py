@@ -163,6 +163,11 @@ def test_rotary_products_depend_on_the_distance_alone() -> None:
             "expected a value for each key, got q (3, 2), k (4, 2) and v (5, 2)",
         ),
         (
+            [(3, 2), (0, 2), (0, 2)],
+            "expected at least one key and one feature, got q (3, 2), k (0, 2) and "
+            "v (0, 2)",
+        ),
+        (
             [(2, 3, 2), (3, 4, 2), (4, 2)],
             "expected leading axes that broadcast, got q (2, 3, 2), k (3, 4, 2) and "
             "v (4, 2)",

@@ -102,6 +102,11 @@ def _require_sequences(q: Variable, k: Variable, v: Variable) -> Shape:
             "scaled_dot_product_attention: expected q and k with as many features, got "
             + shapes
         )
+    if not k.shape[-1] * k.shape[-2]:
+        raise ValueError(
+            "scaled_dot_product_attention: expected at least one key and one feature, "
+            "got " + shapes
+        )
     if k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "scaled_dot_product_attention: expected a value for each key, got " + shapes
