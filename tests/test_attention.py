@@ -96,6 +96,22 @@ def test_memory_grows_as_the_sequences_do(causal: bool) -> None:
     assert long - short < 20 * (2048 - 512) * 8 * 4  # 20 arrays like q
 
 
+def test_memory_of_second_derivatives() -> None:
+    def peak(T: int) -> int:
+        q, k, v = (Variable(normal(T, 4, dtype=np.float32)) for _ in range(3))
+        y = F.scaled_dot_product_attention(q, k, v)
+        y.backward(create_graph=True)
+        slope = F.sum(q.grad * q.grad)
+        q.cleargrad()
+        tracemalloc.start()
+        slope.backward()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(2048) < 3 * peak(1024)  # a block of queries at a time, with all keys
+
+
 def test_no_weights_are_kept_for_the_backward_pass() -> None:
     q = Variable(normal(1024, 8))
     tracemalloc.start()
