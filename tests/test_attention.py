@@ -96,6 +96,22 @@ def test_memory_grows_as_the_sequences_do(causal: bool) -> None:
     assert long - short < 20 * (2048 - 512) * 8 * 4  # 20 arrays like q
 
 
+def test_memory_of_second_derivatives() -> None:
+    def peak(T: int) -> int:
+        q, k, v = (Variable(normal(T, 4, dtype=np.float32)) for _ in range(3))
+        y = F.scaled_dot_product_attention(q, k, v)
+        y.backward(create_graph=True)
+        slope = F.sum(q.grad * q.grad)
+        q.cleargrad()
+        tracemalloc.start()
+        slope.backward()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(2048) < 3 * peak(1024)  # a block of queries at a time, with all keys
+
+
 def test_no_weights_are_kept_for_the_backward_pass() -> None:
     q = Variable(normal(1024, 8))
     tracemalloc.start()
@@ -161,6 +177,11 @@ def test_rotary_products_depend_on_the_distance_alone() -> None:
         (
             [(3, 2), (4, 2), (5, 2)],
             "expected a value for each key, got q (3, 2), k (4, 2) and v (5, 2)",
+        ),
+        (
+            [(3, 2), (0, 2), (0, 2)],
+            "expected at least one key and one feature, got q (3, 2), k (0, 2) and "
+            "v (0, 2)",
         ),
         (
             [(2, 3, 2), (3, 4, 2), (4, 2)],

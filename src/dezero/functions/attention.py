@@ -39,8 +39,8 @@ def scaled_dot_product_attention(
     The values whose keys are most like the query weigh most (Vaswani et al.,
     Attention Is All You Need, NeurIPS 2017). Long sequences are worked through in
     blocks, forward and backward, in memory that grows as the sequences do and not as
-    the number of pairs (see ``backend/attention.py``); second derivatives and
-    ``dropout_ratio`` in training keep a number for each pair.
+    the number of pairs (see ``backend/attention.py``); third derivatives, and
+    ``dropout_ratio`` in training, keep numbers for each pair.
 
     Args:
         q: The queries (..., T, D).
@@ -102,6 +102,11 @@ def _require_sequences(q: Variable, k: Variable, v: Variable) -> Shape:
         raise ValueError(
             "scaled_dot_product_attention: expected q and k with as many features, got "
             + shapes
+        )
+    if not k.shape[-1] * k.shape[-2]:
+        raise ValueError(
+            "scaled_dot_product_attention: expected at least one key and one feature, "
+            "got " + shapes
         )
     if k.shape[-2] != v.shape[-2]:
         raise ValueError(
@@ -235,17 +240,14 @@ class AttentionGrad(Function):
             )
             by_rows.append((gq, ggy))
             sums = sums[0] + gk, sums[1] + gv
-            by_mask.append(gmask)
+            if self.mask_too:
+                by_mask.append(gmask)
         gq, ggy = (concat(parts, axis=-2) for parts in zip(*by_rows, strict=True))
         if not masks:
             return gq, *sums, ggy
         if not self.mask_too:
             return gq, *sums, ggy, None
-        if masks[0].shape[-2] == 1 < T:
-            gmask = sum(concat(by_mask, axis=-2), axis=-2, keepdims=True)
-        else:
-            gmask = concat(by_mask, axis=-2)
-        return gq, *sums, ggy, sum_to(gmask, masks[0].shape)
+        return gq, *sums, ggy, sum_to(concat(by_mask, axis=-2), masks[0].shape)
 
 
 def _second(

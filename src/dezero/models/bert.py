@@ -135,7 +135,9 @@ class BERT(Model):
         Args:
             arrays: By names such as ``encoder.layer.0.attention.self.query.weight``,
                 with or without ``bert.`` in front, as ``dezero.io`` reads them from a
-                file. What it was trained with, ``cls.…``, is left out.
+                file; of normalization, ``LayerNorm.weight`` and ``bias`` or, in older
+                files, ``gamma`` and ``beta``. What is for training, ``cls.…``, is left
+                out.
 
         Raises:
             DataError: An array is missing, unknown or of another shape; the message
@@ -165,7 +167,7 @@ class BERT(Model):
         if self.pooler is not None:
             targets |= of_linear("pooler.dense", self.pooler)
         ignored = [r"embeddings\.position_ids", r"cls\..*"]
-        assign(self, without("bert.", arrays), targets, ignored)
+        assign(self, _renamed(arrays), targets, ignored)
 
     @classmethod
     def from_published(cls, arrays: Arrays, heads: int) -> BERT:
@@ -179,7 +181,7 @@ class BERT(Model):
         Raises:
             DataError: They are not the weights of a BERT.
         """
-        named = without("bert.", arrays)
+        named = _renamed(arrays)
 
         def shape(name: str) -> tuple[int, ...]:
             return shape_of("from_published", named, name, 2)
@@ -199,6 +201,16 @@ class BERT(Model):
         return model
 
 
+def _renamed(arrays: Arrays) -> dict[str, Any]:
+    """The arrays as the newer files name them."""
+    return {
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+            "LayerNorm.beta", "LayerNorm.bias"
+        ): array
+        for name, array in without("bert.", arrays).items()
+    }
+
+
 def mean_pooling(tokens: Any, mask: Any = None) -> Variable:
     """The mean of the vectors of a text's tokens, without padding.
 
@@ -208,6 +220,9 @@ def mean_pooling(tokens: Any, mask: Any = None) -> Variable:
 
     Returns:
         (N, width); 0 for a text without tokens.
+
+    Raises:
+        ValueError: The mask does not fit the tokens.
 
     >>> mean_pooling(np.array([[[1.0], [3.0], [9.0]]]), mask=[[1, 1, 0]])
     variable([[2.]])

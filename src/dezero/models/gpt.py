@@ -92,6 +92,10 @@ class GPT(Model):
         Raises:
             ValueError: ``ids`` have other axes, or there are more than ``length``.
         """
+        return self._scores(self._features(ids, caches))
+
+    def _features(self, ids: Any, caches: list[L.KeyValueCache] | None) -> Variable:
+        """What the layers make of each token: (N, T, width)."""
         ids = as_input(ids)
         if ids.ndim != 2:
             raise ValueError(f"GPT: expected ids of shape (N, T), got {ids.shape}")
@@ -101,7 +105,9 @@ class GPT(Model):
             x = F.dropout(x, self.dropout_ratio)
         for i, block in enumerate(self.blocks):
             x = block(x, causal=True, cache=caches[i] if caches else None)
-        x = self.norm(x)
+        return self.norm(x)
+
+    def _scores(self, x: Variable) -> Variable:
         if self.head is not None:
             return self.head(x)
         return F.linear(x, F.transpose(self.tokens.W))
@@ -154,7 +160,8 @@ class GPT(Model):
                     caches = [L.KeyValueCache() for _ in self.blocks]
                     if text.shape[1] > self.length:
                         new = text[:, -max(self.length // 2, 1) :]
-                scores = as_numpy(self(new, caches))[:, -1]
+                last = self._features(new, caches)[:, -1]
+                scores = as_numpy(self._scores(last))
                 new = _drawn(scores, temperature, top_k)[:, None].astype(text.dtype)
                 text = np.concatenate([text, new], axis=1)
         return text
