@@ -1644,6 +1644,42 @@ def test_state_that_hangs_on_a_parameter_is_refused() -> None:
         assert np.array_equal(p.data, before[k])
 
 
+class Follower(optimizers.Optimizer):
+    """Keeps the array of a parameter, then gives the parameter another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[Any, Any] = {}
+
+    def update_one(self, param: Parameter) -> None:
+        y = param.data
+        y -= 1.0
+        self.kept[param] = y
+        param.data = np.where(param.data > 0, param.data, 5.0)
+
+
+def test_two_places_that_share_an_array_and_then_do_not() -> None:
+    """In each, the compiled step leaves what the eager one leaves there."""
+    runs = []
+    for compiled in (False, True):
+        p = Parameter(np.full(3, 2.5))
+        optimizer = Follower().setup([p])
+        optimizer.kept[p] = p.data
+
+        def step(g: Any, p: Parameter = p, optimizer: Follower = optimizer) -> None:
+            p.grad = Variable(g)
+            optimizer.update()
+
+        call = dezero.compile(step) if compiled else step
+        run = []
+        for _ in range(5):
+            call(np.ones(3))
+            run.append((p.data[0].item(), optimizer.kept[p][0].item()))
+        runs.append(run)
+    assert runs[0] == runs[1]
+    assert runs[0][2] == (5.0, -0.5)
+
+
 # -- recurrent layers -----------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from dezero.compiler.state import (
     Guard,
     NameGuard,
     Recorder,
+    SharedGuard,
     Unsettled,
 )
 from dezero.compiler.trace import Trace
@@ -220,7 +221,7 @@ class CompiledStep:
                 returned = recorder.result(result)
                 del result  # and with it the graph behind it
                 effects = recorder.effects(final, again, loose)
-                guards: list[Guard | NameGuard] = [
+                guards: list[Guard | SharedGuard | NameGuard] = [
                     *surroundings.guards(),
                     *recorder.guards(),
                 ]
@@ -359,7 +360,7 @@ def _program(
     graph: Graph,
     inputs: list[Cell],
     effects: list[Effect],
-    guards: list[Guard | NameGuard],
+    guards: list[Guard | SharedGuard | NameGuard],
     returned: Any,
     **options: bool,
 ) -> Program:

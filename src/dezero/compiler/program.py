@@ -44,6 +44,7 @@ from dezero.compiler.state import (
     Leaf,
     NameGuard,
     Place,
+    SharedGuard,
 )
 
 # What is returned is computed into an array of its own from this size on; below it, a
@@ -143,7 +144,7 @@ class Program:
         traced: Graph,
         inputs: Sequence[Cell],
         effects: Sequence[Effect],
-        guards: Sequence[Guard | NameGuard],
+        guards: Sequence[Guard | SharedGuard | NameGuard],
         returned: Any,
         variable: Callable[..., Any],
         profile: bool = False,

@@ -192,6 +192,19 @@ class NameGuard(NamedTuple):
         return f"{self.name} was this {type(self.value).__name__}"
 
 
+class SharedGuard(NamedTuple):
+    """Two places in which there was one array while the step was traced."""
+
+    first: Place
+    second: Place
+
+    def holds(self, leaves: list[Any]) -> bool:
+        return self.first.get(leaves) is self.second.get(leaves)
+
+    def __str__(self) -> str:
+        return f"{self.first} and {self.second} were one array"
+
+
 def is_equal(a: Any, b: Any) -> bool:
     """Equal as constants of a program: 0.0 is not -0.0, and NaN is NaN."""
     return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
@@ -330,6 +343,7 @@ class Recorder:
         self.attributes: dict[tuple[int, str], _Attribute] = {}
         self.containers: dict[int, tuple[Any, Any]] = {}  # with a copy
         self.places: list[Place] = []  # that hold a Tracer meanwhile
+        self.shared: list[tuple[Place, Place]] = []  # that held one array
         self.arguments: dict[int, int] = {}  # ids of Variables given as arguments
         self._marks: dict[int, int] = {}
         self._names: dict[int, tuple[Any, dict[str, Any]]] = {}  # of Variables
@@ -348,6 +362,8 @@ class Recorder:
             cell = Cell(tracer.node, place, tracer, array)
             self.cells[id(array)] = cell
             self._marks[id(array)] = fingerprint(array)
+        elif cell.place.key != place.key:
+            self.shared.append((cell.place, place))
         self.places.append(place)
         return cell.tracer
 
@@ -551,6 +567,7 @@ class Recorder:
         ]
         # Those of what is held at the start come first, while it is still there.
         found.sort(key=lambda effect: effect.place.owner.held is None)
+        found = _parted(found)
         for cell in self.given:
             if cell.tracer.storage.version:
                 found.append(Effect(cell.place, Leaf(cell.tracer.node, "array")))
@@ -651,15 +668,19 @@ class Recorder:
             ),
         )
 
-    def guards(self) -> list[Guard]:
-        """The attributes that decided something."""
-        found, held = [], self._held()
+    def guards(self) -> list[Guard | SharedGuard]:
+        """The attributes that decided something, and the places that shared."""
+        found: list[Guard | SharedGuard] = []
+        held = self._held()
         for seen in self.attributes.values():
             if seen.lifted or not seen.read_first:
                 continue
             like = seen.now() is not seen.before or self._is_plain_variable(seen.before)
             owner = self._now(self.owner(seen.owner), held)
             found.append(Guard(owner, seen.name, seen.before, like, seen.parts))
+        for first, second in self.shared:
+            places = (self._at_each_call(place, held) for place in (first, second))
+            found.append(SharedGuard(*places))
         return found
 
     @staticmethod
@@ -695,6 +716,23 @@ class Recorder:
 
     def _at_each_call(self, place: Place, held: dict[int, Place]) -> Place:
         return replace(place, owner=self._now(place.owner, held))
+
+
+def _parted(effects: list[Effect]) -> list[Effect]:
+    """Of places that shared an array and no longer do, the first goes on with it."""
+    heirs: dict[Node, Any] = {}
+    return [
+        effect
+        if effect.before is None
+        or heirs.setdefault(effect.before, effect.value) is effect.value
+        or _is_same_leaf(heirs[effect.before], effect.value)
+        else effect._replace(before=None)
+        for effect in effects
+    ]
+
+
+def _is_same_leaf(a: Any, b: Any) -> bool:
+    return isinstance(a, Leaf) and isinstance(b, Leaf) and a.node is b.node
 
 
 def _variables_in(
