@@ -98,6 +98,13 @@ def test_random_state_follows_from_seed_epoch_and_number():
     np.testing.assert_array_equal(shuffled, np.concatenate(in_order))
 
 
+def test_passes_begun_at_once_keep_their_epochs():
+    expected = contents(list(DataLoader(Noisy(), 3, seed=5)))
+    loader = DataLoader(Noisy(), 3, seed=5)
+    first, second = iter(loader), iter(loader)
+    assert contents(list(second)) != contents(list(first)) == expected
+
+
 def test_transforms_draw_for_each_example_with_a_seed():
     at_once = np.concatenate([x for x, _ in DataLoader(flipped(), 20, seed=1)])
     in_twos = np.concatenate([x for x, _ in DataLoader(flipped(), 2, seed=1)])

@@ -185,10 +185,11 @@ class DataLoader:
         self.fresh = False
         if type(self).__next__ is not DataLoader.__next__:
             return self  # a subclass in the book's manner, which steps by itself
-        return self._batches(self.index, self.position)
+        return self._batches(self.index, self.position, self.epoch, self.seed)
 
-    def _batches(self, index: Array, start: int) -> Iterator[Batch]:
-        epoch, seed = self.epoch, self.seed
+    def _batches(
+        self, index: Array, start: int, epoch: int, seed: int | None
+    ) -> Iterator[Batch]:
         jobs = (
             Job(self._rows(number, index), number, epoch, seed)
             for number in range(start, len(self))
@@ -205,7 +206,7 @@ class DataLoader:
             yield from map(self._maker(), jobs)
             return
         depth = self.prefetch or 2 * self.workers
-        workers = self._hired(depth)
+        workers = self._hired()
         try:
             yield from in_order(workers, jobs, depth)
         finally:
@@ -214,14 +215,14 @@ class DataLoader:
     def _maker(self) -> BatchMaker:
         return BatchMaker(type(self).__name__, self.dataset, self.collate)
 
-    def _hired(self, depth: int) -> Workers:
+    def _hired(self) -> Workers:
         if not self.workers or self.worker_kind == "thread":
             return Threads(self._maker(), self.workers or 1)
         processes, self._idle = self._idle, None
         if processes is None:
             from dezero.data.processes import Processes  # few programs need it
 
-            return Processes(self._maker(), self.workers, depth)
+            return Processes(self._maker(), self.workers)
         processes.renew()
         return processes
 

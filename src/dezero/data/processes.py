@@ -43,13 +43,12 @@ class Processes:
     Args:
         make: What makes a batch. It is sent to each worker now, as pickle does it.
         count: How many processes.
-        depth: How many batches are under way at most, besides the one waited for.
 
     Raises:
         TypeError: ``make`` cannot be sent.
     """
 
-    def __init__(self, make: BatchMaker, count: int, depth: int) -> None:
+    def __init__(self, make: BatchMaker, count: int) -> None:
         self._make = make
         self._round = 0
         self._turn = 0
@@ -62,7 +61,7 @@ class Processes:
         try:
             with _interrupts_later():
                 for _ in range(count):
-                    self._workers.append(_Worker(make.name, -(-(depth + 1) // count)))
+                    self._workers.append(_Worker(make.name))
             for worker in self._workers:
                 worker.begin(start)
         except BaseException:
@@ -123,12 +122,12 @@ class Processes:
 class _Worker:
     """The main process's view of one worker process."""
 
-    def __init__(self, name: str, slots: int) -> None:
+    def __init__(self, name: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.name = name
         self.ready = False
-        self.free = deque(range(slots))
-        self.slots: list[SharedMemory | None] = [None] * slots
+        self.slots: list[SharedMemory | None] = []  # one for each batch under way
+        self.free: list[int] = []
         self.under_way: deque[tuple[Job, int, str | None]] = deque()
         self.channel, theirs = context.Pipe()
         self.process = context.Process(
@@ -156,7 +155,10 @@ class _Worker:
 
     def submit(self, round_: int, job: Job, size: int) -> None:
         """Ask for a batch, which may have about so many bytes."""
-        slot = self.free.popleft()
+        if not self.free:
+            self.free.append(len(self.slots))
+            self.slots.append(None)
+        slot = self.free.pop()
         memory, name = self.slots[slot], None
         if size > SMALL and (memory is None or memory.size < size):
             larger = _shared(size)
