@@ -283,6 +283,27 @@ def test_what_is_cut_off_is_not_kept() -> None:
     assert z.creator is not None and y.creator is None
 
 
+def test_an_earlier_value_that_is_gone_is_an_error() -> None:
+    y = leaf(1, 2) * 1
+    z = y * y
+    y[0] = leaf(3)[0]
+    y.unchain()  # and with the graph goes what was before
+    with pytest.raises(GradientError, match="got data written since"):
+        z.backward()
+
+
+def test_many_assignments_keep_nothing_that_nobody_needs() -> None:
+    y = Variable(np.zeros(3), requires_grad=False)
+    for i in range(100):
+        y[i % 3] = i
+    assert y._earlier == ()
+    for _ in range(10):
+        y[0] = leaf(1)[0]
+        y.unchain()
+        y = y.copy()
+    assert len(y._earlier) == 0
+
+
 def test_unchain_backward_cuts_what_was_used_then() -> None:
     x = leaf(1, 2)
     y = x * 2

@@ -343,6 +343,15 @@ TWO = {
     "rmod": f"mod: {REVERSED}",
     "pow": f"pow: {BROADCAST}",
     "rpow": f"pow: {REVERSED}",
+    "atan2": f"atan2: {BROADCAST}",
+    "maximum": f"maximum: {BROADCAST}",
+    "minimum": f"minimum: {BROADCAST}",
+    "logical_and": f"logical_and: {BROADCAST}",
+    "logical_or": f"logical_or: {BROADCAST}",
+    "logical_xor": f"logical_xor: {BROADCAST}",
+    "take_along_axis": "take_along_axis: expected an index with the axes of x (2, 3), "
+    "that broadcasts but for axis 1, got (4, 5)",
+    "solve": "solve: expected square matrices, got A (2, 3)",
     "matmul": f"matmul: {PRODUCT}",
     "linear": f"linear: {PRODUCT}",
     "linear_simple": f"matmul: {PRODUCT}",
@@ -377,10 +386,14 @@ TWO = {
 OTHER = {"broadcast_to", "sum_to", "reshape", "expand_dims", "get_item", "clip"}
 OTHER |= {"embed_id", "astype", "pooling", "pooling_simple", "average_pooling"}
 OTHER |= {"im2col", "col2im", "im2col_array", "col2im_array"}
-# Which take more than two arrays; their own tests look at every one of them.
+OTHER |= {"einsum", "outer", "split", "topk", "pad", "repeat", "roll", "tile"}
+OTHER |= {"swapaxes", "moveaxis"}
+# Which take more than two arrays, or arrays and more; their own tests look at every
+# one of them.
 MORE = {"batch_norm", "batch_nrom", "gru_cell", "lstm_cell"}
 MORE |= {"group_norm", "instance_norm", "cosine_embedding_loss", "triplet_margin_loss"}
 MORE |= {"ctc_loss", "scaled_dot_product_attention"}
+MORE |= {"where", "set_item", "gather", "scatter_add"}
 
 
 def test_every_function_of_two_arguments_is_here() -> None:

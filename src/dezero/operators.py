@@ -66,6 +66,16 @@ def _assign(self: Variable, slices: Any, value: Any) -> None:
 
     Raises:
         GradientError: ``self`` is a leaf, whose gradient would be lost.
+
+    >>> x = Variable(np.array([1.0, 2.0, 3.0]))
+    >>> y = x * x
+    >>> before = y * 1
+    >>> y[0] = x[1]
+    >>> y
+    variable([2. 4. 9.])
+    >>> (y + before).backward()
+    >>> x.grad
+    variable([ 2.  9. 12.])
     """
     if self.creator is None and self.requires_grad and switches.get().enable_backprop:
         raise GradientError(

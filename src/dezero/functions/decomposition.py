@@ -273,8 +273,8 @@ def svd(A: Any, full_matrices: bool = False) -> tuple[Variable, Variable, Variab
     Args:
         A: (..., M, N); with K the smaller of M and N, the result has the shapes
             (..., M, K), (..., K) and (..., K, N).
-        full_matrices: Must be ``False``: vectors without a singular value are
-            arbitrary.
+        full_matrices: ``False``, which in NumPy is not the default: vectors without a
+            singular value are arbitrary.
 
     Raises:
         ValueError: ``A`` has fewer than two axes, or ``full_matrices`` is true.

@@ -216,28 +216,45 @@ def logical_not(x: Any) -> Array:
     return np.logical_not(as_input(x).data)
 
 
+def _asked(question: Any, x0: Any, x1: Any) -> Array:
+    try:
+        answer: Array = question(as_input(x0).data, as_input(x1).data)
+    except ValueError as error:
+        raise misfit(question.__name__, x0, x1, error) from None
+    return answer
+
+
 def logical_and(x0: Any, x1: Any) -> Array:
     """Where neither ``x0`` nor ``x1`` is zero or false, as a plain array of booleans.
+
+    Raises:
+        ValueError: The shapes do not broadcast.
 
     >>> logical_and(np.array([True, False]), True)
     array([ True, False])
     """
-    return np.logical_and(as_input(x0).data, as_input(x1).data)
+    return _asked(np.logical_and, x0, x1)
 
 
 def logical_or(x0: Any, x1: Any) -> Array:
     """Where ``x0`` and ``x1`` are not both zero, as a plain array of booleans.
 
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     >>> logical_or(np.array([True, False]), False)
     array([ True, False])
     """
-    return np.logical_or(as_input(x0).data, as_input(x1).data)
+    return _asked(np.logical_or, x0, x1)
 
 
 def logical_xor(x0: Any, x1: Any) -> Array:
     """Where one of ``x0`` and ``x1`` is zero, the other not, as a plain array.
 
+    Raises:
+        ValueError: The shapes do not broadcast.
+
     >>> logical_xor(np.array([True, False]), True)
     array([False,  True])
     """
-    return np.logical_xor(as_input(x0).data, as_input(x1).data)
+    return _asked(np.logical_xor, x0, x1)
