@@ -65,8 +65,7 @@ def erf(x: Array) -> Array:
     >>> erf(np.array([-np.inf, 0.0, 0.5]))
     array([-1.        ,  0.        ,  0.52049988])
     """
-    y = -np.expm1(_log_erfc(abs(x)))
-    return np.where(x < 0, -y, y)
+    return np.copysign(np.expm1(_log_erfc(abs(x))), x)
 
 
 def normal_cdf(x: Array) -> Array:

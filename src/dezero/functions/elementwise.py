@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dezero.backend import Array
+from dezero.backend import Array, special
 from dezero.backend.tracing import kernel
 from dezero.core import Function, Variable, as_input
 
@@ -166,40 +166,8 @@ def expm1(x: Any) -> Variable:
     return Expm1()(x)
 
 
-# erf(t) = 1 - exp(-t (9/8 + Q(t))) for 0 <= t, with the coefficients of Q from the
-# lowest on; those of compiler/mathematics.py, for each type.
-_ERF = {
-    np.dtype(np.float32): [
-        *(0.0033791717, 0.6366194, 0.10277759, -0.019151868, -0.00016287784),
-        *(0.0016696291, -0.0006342838, 0.00011804714, -9.301295e-06),
-    ],
-    np.dtype(np.float64): [
-        *(0.003379167095512568, 0.6366197723675837, 0.10277260330178167),
-        *(-0.01912844700488509, -0.00020919469737020128, 0.0016962064066586085),
-        *(-0.0005901256675788924, 2.587904619462423e-05, 6.449061457265176e-05),
-        *(-2.972139689604452e-05, 3.4029274237149688e-06, 2.8407005432726456e-06),
-        *(-1.7471915039845292e-06, 3.409380421787834e-07, 1.3420960365347467e-07),
-        *(-1.4020958256919386e-07, 6.508298584599283e-08, -2.0744993571892614e-08),
-        *(4.9400772186049485e-09, -8.963263810689663e-10, 1.2296947451596077e-10),
-        *(-1.2394580248563437e-11, 8.672372399713623e-13, -3.7649209306155806e-14),
-        7.637515723884676e-16,
-    ],
-}
-
-
-@kernel
-def _erf(x: Array) -> Array:
-    t = np.minimum(np.abs(x), 6)  # from there on it is 1 to the last digit
-    *lower, q = _ERF[x.dtype]
-    for c in reversed(lower):
-        q = q * t + c
-    # By expm1, what is left of 1 - exp(...) is exact near 0, too.
-    return np.copysign(np.expm1(-(t * 1.125 + t * q)), x)
-
-
 class Erf(Function):
-    def forward(self, x: Array) -> Array:
-        return _erf(x if x.dtype in _ERF else x.astype(np.float64))
+    forward = staticmethod(kernel(special.erf))
 
     def backward(self, gy: Variable) -> Variable:
         (x,) = self.inputs
