@@ -26,6 +26,15 @@ from dezero import (
     random,
     viz,
 )
+from dezero.autodiff import (
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 from dezero.backend import tracing
 from dezero.core import (
     Config,
@@ -134,7 +143,12 @@ __all__ = [
     "datasets",
     "functions",
     "functions_conv",
+    "grad",
+    "hessian",
+    "hvp",
     "is_simple_core",
+    "jacobian",
+    "jvp",
     "layers",
     "models",
     "no_grad",
@@ -148,5 +162,7 @@ __all__ = [
     "transforms",
     "using_config",
     "utils",
+    "value_and_grad",
     "viz",
+    "vjp",
 ]

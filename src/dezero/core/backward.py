@@ -26,12 +26,17 @@ from dezero.errors import GradientError
 
 
 def propagate(
-    root: Variable, seed: Variable, create_graph: bool, retain_grad: bool = False
+    root: Variable,
+    seed: Variable,
+    create_graph: bool,
+    retain_grad: bool = False,
+    since: int = 0,
 ) -> dict[Variable, Variable]:
     """The derivative of ``root`` by every leaf below it, weighted with ``seed``.
 
-    With ``retain_grad`` the Variables in between are in the answer, too. Touches no
-    ``grad``. Gradients in the answer may share arrays: ``backward`` parts them.
+    With ``retain_grad`` the Variables in between are in the answer, too. What was made
+    up to the time ``since`` on the clock counts as a leaf. Touches no ``grad``.
+    Gradients in the answer may share arrays: ``backward`` parts them.
     """
     grads = {root: seed}  # of each Variable reached, so far
     kept: dict[Variable, Variable] = {}
@@ -91,7 +96,7 @@ def propagate(
                         grads[x] = _sum(before, gx, x, summed, create_graph)
                         continue
                     grads[x] = gx
-                    if x.creator is None:
+                    if x.created <= since:  # a leaf: it was made at 0
                         continue
                     peers = waiting.get(x.generation)
                     if peers is None:

@@ -187,6 +187,7 @@ class Variable:
         """Make ``func`` the Function that made this Variable."""
         self.creator = func
         self.generation = func.generation + 1
+        self.created = next(clock)
 
     def cleargrad(self) -> None:
         """Forget the gradient; without this, the next ``backward()`` adds to it."""
@@ -195,7 +196,7 @@ class Variable:
     def unchain(self) -> None:
         """Cut this Variable off from the Function that made it: it is a leaf now."""
         self.creator = None
-        self.generation = 0
+        self.generation = self.created = 0
 
     # -- hung on by operators.py and backward.py, which stand below this file ------
 
