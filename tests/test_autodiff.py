@@ -1,9 +1,10 @@
-"""grad and its kin: values, purity, nesting, errors."""
+"""grad and its kin: values, purity, nesting, errors; what checkpoint saves."""
 
 from __future__ import annotations
 
 import gc
 import math
+import tracemalloc
 import weakref
 from collections import namedtuple
 from collections.abc import Callable
@@ -298,6 +299,153 @@ class TestProducts:
         close(hyy, 2 * (X**2).sum())
         third = dezero.jacobian(dezero.hessian(lambda x: (x**3).sum()))(X)
         close(third, np.einsum("ij,jk->ijk", 6 * np.eye(3), np.eye(3)))
+
+
+def deep(x: Any, weights: Any, wrapped: Callable[[Any], Any]) -> Any:
+    """A chain of pieces, each of two layers, an activation and dropout."""
+
+    for W, V in weights:  # W is found by the closure, V is given
+
+        def piece(x: Any, V: Any, W: Callable[[], Any] = lambda W=W: W) -> Any:
+            return F.dropout(F.tanh(F.matmul(np.sin(F.matmul(x, W())), V)), 0.2)
+
+        x = wrapped(piece)(x, V)
+    return (x**2).sum()
+
+
+def derivatives_of(f: Callable[..., Any], xs: list[Variable]) -> list[np.ndarray]:
+    """First and second, from backward."""
+    np.random.seed(3)
+    for x in xs:
+        x.cleargrad()
+    f().backward(create_graph=True)
+    firsts: list[Any] = [x.grad for x in xs]
+    for x in xs:
+        x.cleargrad()
+    sum((gx**2).sum() for gx in firsts).backward()
+    seconds: list[Any] = [x.grad for x in xs]
+    for x in xs:
+        x.cleargrad()
+    return [g.data for g in (*firsts, *seconds)]
+
+
+class TestCheckpoint:
+    def test_derivatives_are_the_same(self) -> None:
+        x = Variable(rng.normal(size=(2, 3)))
+        weights = [
+            (Parameter(rng.normal(size=(3, 3))), Parameter(rng.normal(size=(3, 3))))
+            for _ in range(3)
+        ]
+        xs = [x, *(W for pair in weights for W in pair)]
+        wanted = derivatives_of(lambda: deep(x, weights, lambda f: f), xs)
+        found = derivatives_of(lambda: deep(x, weights, dezero.checkpoint), xs)
+        after = np.random.rand()
+
+        def nested(x: Any) -> Any:
+            return deep(x, weights, dezero.checkpoint)
+
+        twice = derivatives_of(lambda: dezero.checkpoint(nested)(x), xs)
+        assert np.random.rand() == after  # recomputing draws nothing of its own
+        for a, b, c in zip(wanted, found, twice, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-12)  # summed in another order
+            np.testing.assert_allclose(c, a, rtol=1e-12)
+
+    def test_under_the_transforms(self) -> None:
+        close(dezero.grad(dezero.checkpoint(cubic))(X), SLOPE)
+        close(dezero.hessian(dezero.checkpoint(cubic))(X), CURVATURE)
+        close(
+            dezero.grad(lambda: dezero.checkpoint(cubic)(x), wrt=(x := Variable(X)))(),
+            SLOPE,
+        )
+        close(dezero.compile(dezero.grad(dezero.checkpoint(cubic)))(X), SLOPE)
+
+    def test_structures_and_what_is_no_variable(self) -> None:
+        found = Variable(V)
+
+        def f(p: Any, n: int, *, scale: Any) -> Any:
+            assert n == 2
+            return {"y": p["x"] * scale, "n": n, "x": p["x"], "found": found}, [scale]
+
+        x, scale = Variable(X), Variable(np.array(2.0))
+        ys, (same,) = dezero.checkpoint(f)({"x": x, "i": np.arange(2)}, 2, scale=scale)
+        assert ys["n"] == 2 and ys["found"] is found
+        (ys["y"].sum() + ys["x"].sum() + same).backward()
+        assert x.grad is not None and scale.grad is not None
+        close(x.grad, np.full(3, 3.0))
+        close(scale.grad, X.sum() + 1)
+
+    def test_nothing_to_differentiate(self) -> None:
+        y = dezero.checkpoint(np.sin)(Variable(X, requires_grad=False))
+        assert y.creator is None
+        with dezero.no_grad():
+            assert dezero.checkpoint(np.sin)(Variable(X)).creator is None
+
+    def test_the_mode_and_the_seed_of_the_first_time(self) -> None:
+        x = Variable(np.ones(100))
+        dezero.random.seed(1)
+        y = dezero.checkpoint(F.dropout)(x)
+        dezero.random.seed(2)
+        with dezero.test_mode():
+            y.sum().backward()
+        assert x.grad is not None
+        np.testing.assert_array_equal(x.grad.data, y.data)
+        dezero.random.seed(None)
+
+    def test_running_averages_move_once(self) -> None:
+        def averages(wrapped: Any) -> tuple[np.ndarray, np.ndarray]:
+            norm = L.BatchNorm()
+            norm(B)
+            (wrapped(norm)(Variable(B)) ** 2).sum().backward()
+            return norm.avg_mean.data, norm.avg_var.data
+
+        for a, b in zip(
+            averages(dezero.checkpoint), averages(lambda f: f), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+    def test_data_written_since_is_an_error(self) -> None:
+        W = Parameter(A.copy())
+        y = dezero.checkpoint(lambda x: F.matmul(x, W).sum())(Variable(X))
+        W.data = W.data + 1
+        with pytest.raises(GradientError, match="as it was in forward"):
+            y.backward()
+
+    def test_other_variables_at_the_second_time_are_an_error(self) -> None:
+        x = Variable(X)
+        for W in (Parameter(A), Parameter(A)):
+            x = dezero.checkpoint(lambda x: F.matmul(x, W))(x)  # noqa: B023
+        with pytest.raises(GradientError) as caught:
+            x.sum().backward()
+        assert str(caught.value) == (
+            "checkpoint: expected f to use the same Variables and give the same shapes "
+            "when it runs again, got others; give what changes, such as the variable "
+            "of a loop, as an argument"
+        )
+
+    def test_peak_memory_falls(self) -> None:
+        def piece(x: Any) -> Any:
+            for _ in range(8):
+                x = np.tanh(x)
+            return x
+
+        def peak(piece: Callable[[Any], Any]) -> int:
+            x = Variable(np.ones(1 << 14))
+            tracemalloc.start()
+            try:
+                y = x
+                for _ in range(8):
+                    y = piece(y)
+                y.sum().backward()
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        assert peak(dezero.checkpoint(piece)) < 0.4 * peak(piece)
+
+    def test_of_something_else(self) -> None:
+        with pytest.raises(TypeError) as caught:
+            dezero.checkpoint(3)  # type: ignore[arg-type]
+        assert str(caught.value) == "checkpoint: expected a function, got int"
 
 
 TRANSFORMED: dict[str, Callable[[Any], Any]] = {

@@ -27,6 +27,7 @@ from dezero import (
     viz,
 )
 from dezero.autodiff import (
+    checkpoint,
     grad,
     hessian,
     hvp,
@@ -133,6 +134,7 @@ __all__ = [
     "__version__",
     "as_array",
     "as_variable",
+    "checkpoint",
     "compile",
     "config",
     "core",

@@ -7,10 +7,12 @@ other library's draws disturb; from the same seed it gives the same numbers.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,3 +81,46 @@ def states() -> list[tuple[Any, Any]]:
     with _lock:
         numpys = [g for name, g in _generators.items() if name == "numpy"]
     return [(g, g.get_state()) for g in (np.random, *numpys)]
+
+
+class Moment(NamedTuple):
+    """Where the generators stood, and which they were."""
+
+    seed: int | None
+    generators: dict[str, Any]
+    states: list[tuple[Any, Any]]
+
+
+def moment() -> Moment:
+    """Now, for ``back_at``."""
+    held = states()
+    with _lock:
+        return Moment(_seed, dict(_generators), held)
+
+
+@contextlib.contextmanager
+def back_at(then: Moment) -> Iterator[None]:
+    """Draw in the block what was drawn after ``then``; go on afterwards as if not.
+
+    >>> then = moment()
+    >>> x = generator().rand()
+    >>> with back_at(then):
+    ...     generator().rand() == x
+    True
+    """
+    now = moment()
+    _go_to(then)
+    try:
+        yield
+    finally:
+        _go_to(now)
+
+
+def _go_to(then: Moment) -> None:
+    global _seed
+    with _lock:
+        _seed = then.seed
+        _generators.clear()
+        _generators.update(then.generators)
+    for one, state in then.states:
+        one.set_state(state)

@@ -9,8 +9,10 @@ from dezero.autodiff.derivatives import (
     value_and_grad,
     vjp,
 )
+from dezero.autodiff.recomputing import checkpoint
 
 __all__ = [
+    "checkpoint",
     "grad",
     "hessian",
     "hvp",

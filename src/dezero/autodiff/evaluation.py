@@ -134,17 +134,21 @@ class Evaluation:
         taken = {id(gy.data) for gy in gys}
         return mapped(wrt, lambda x: gradient_of(found, x, create_graph, taken))
 
+    def made(self, y: Any) -> bool:
+        """Whether ``y`` hangs on our Variables, or is one: it is not from outside."""
+        return (
+            isinstance(y, Variable)
+            and y.requires_grad
+            and (y.created > self.since or y in self.xs)
+        )
+
     def released(self, tree: Any, connected: bool) -> Any:
         """What ``f`` returned, as it is handed out: without the graph, if that leads
         to nothing but Variables of ours."""
         return tree if connected else mapped(tree, self._cut)
 
     def _cut(self, y: Any) -> Any:
-        if not isinstance(y, Variable) or not y.requires_grad:
-            return y
-        if y.created <= self.since and y not in self.xs:
-            return y
-        return Variable(y.data, y.name, requires_grad=False)
+        return Variable(y.data, y.name, requires_grad=False) if self.made(y) else y
 
 
 def gradient_of(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.config import Config
+from dezero.config import Config, recomputing
 from dezero.core import Function, Variable, as_input
 from dezero.functions.elementwise import sqrt
 from dezero.functions.reduction import as_floating, average, sum
@@ -50,7 +50,7 @@ class BatchNorm(Function):
         xc = x - mean
         var = _channel_sum(xc, xc) / count
         inv_std = 1 / np.sqrt(var + self.eps)
-        if Config.enable_backprop:
+        if Config.enable_backprop and not recomputing.get():
             self._update(mean, var, count)
         self.xc, self.inv_std = xc, inv_std
         y = xc * (gamma.reshape(shape) * inv_std)
