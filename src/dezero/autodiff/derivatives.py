@@ -10,8 +10,8 @@ from typing import Any
 from dezero.autodiff.evaluation import Evaluation, gradient_of, walk_back
 from dezero.autodiff.trees import leaves, mapped, structure
 from dezero.backend import as_array, get_array_module
-from dezero.config import switches
-from dezero.core import Variable, as_input
+from dezero.config import switches, using_config
+from dezero.core import Variable, after_hooks, as_input
 from dezero.core.variable import clock
 from dezero.errors import GradientError
 from dezero.functions import astype, concat, reshape
@@ -123,6 +123,9 @@ def _value_and_grad(
         gy = Variable(_ones_like(y), requires_grad=False)
         connected = evaluation.is_connected([y])
         gradients = evaluation.gradients([y], [gy], by, create_graph=connected)
+        if wrt is not None:
+            with using_config("enable_backprop", connected):
+                gradients = mapped(by, after_hooks, gradients)
         connected = connected or evaluation.is_connected(aux)
         return evaluation.released(value, connected), gradients
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import get_array_module
+from dezero.backend.hooks import hooks_in_use
 from dezero.config import switches, using_config
 from dezero.core.broadcast import broadcasts, sum_to
 from dezero.core.debug import fingerprints, known
@@ -45,7 +46,8 @@ def propagate(
     # half the time of an attribute of a Function.
     waiting = {root.generation: [root]}
     generations = [-root.generation]  # a heap: the keys of waiting, highest first
-    debug = switches.get().debug
+    debug, hooked = switches.get().debug, bool(hooks_in_use())
+    careful = debug or hooked
     with using_config("enable_backprop", create_graph):
         while generations:
             ys = waiting.pop(-heappop(generations))
@@ -56,8 +58,11 @@ def propagate(
                 func = y.creator
                 if func is None or y not in grads:
                     continue  # ran with another of its outputs
-                if debug:
-                    _check_contents(func)
+                if careful:
+                    if debug:
+                        _check_contents(func)
+                    if hooked:
+                        _call_hooks(func, grads)
                 created = y.created
                 if y._written > created:
                     raise _written_behind(func, y)
@@ -106,6 +111,30 @@ def propagate(
                         peers.append(x)
     grads.update(kept)
     return grads
+
+
+def _call_hooks(func: Function, grads: dict[Variable, Variable]) -> None:
+    """Show the gradients of the outputs, which are complete, to their hooks."""
+    for output in func.outputs:
+        y = output()
+        if y is not None and y._hooks is not None and y in grads:
+            grads[y] = after_hooks(y, grads[y])
+
+
+def after_hooks(x: Variable, gx: Variable) -> Variable:
+    """The gradient that the hooks of ``x`` make of ``gx``."""
+    for hook in x._hooks or ():
+        changed = hook(gx)
+        if changed is None:
+            continue
+        if not isinstance(changed, Variable) or changed.shape != x.shape:
+            shape = f" of shape {changed.shape}" if hasattr(changed, "shape") else ""
+            raise GradientError(
+                f"register_hook: expected the hook to return None or a Variable of "
+                f"shape {x.shape}, got {type(changed).__name__}{shape}"
+            )
+        gx = changed
+    return gx
 
 
 def _gradients_of_outputs(
@@ -248,11 +277,13 @@ def backward(
     with _adding, using_config("enable_backprop", create_graph):
         while found:
             x, gx = found.popitem()
+            if gx.dtype != x.dtype and x.dtype.kind in "fc":
+                gx = gx.astype(x.dtype)
+            if x._hooks is not None and x.creator is None:  # others were in the walk
+                gx = after_hooks(x, gx)
             if x.grad is not None:
                 _require_shape_of(x)
                 gx = x.grad + gx
-            if gx.dtype != x.dtype and x.dtype.kind in "fc":
-                gx = gx.astype(x.dtype)
             # A write into one grad (hooks do that) must show nowhere else, so its
             # array is one that nothing else can reach: copied, but only if it must be.
             if (
