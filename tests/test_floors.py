@@ -44,7 +44,7 @@ FLOORS = {
     "dezero.__main__": 5,
 }
 # The stairs within the engine, from the bottom.
-CORE = ("variable", "debug", "function", "broadcast", "backward")
+CORE = ("variable", "debug", "function", "broadcast", "examples", "backward")
 BOOK = {
     f"dezero.{name}"
     for name in (

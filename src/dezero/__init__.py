@@ -35,6 +35,7 @@ from dezero.autodiff import (
     jvp,
     value_and_grad,
     vjp,
+    vmap,
 )
 from dezero.backend import tracing
 from dezero.core import (
@@ -167,4 +168,5 @@ __all__ = [
     "value_and_grad",
     "viz",
     "vjp",
+    "vmap",
 ]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend.batching import Level, active, joined, without_axis
 from dezero.backend.tracing import watcher
 
 _seed: int | None = None
@@ -62,8 +63,46 @@ def generator(xp: ModuleType | None = None) -> Any:
     xp = np if xp is None else xp
     seen_by = watcher()
     if seen_by is None:
-        return _current(xp)
-    return seen_by.source(functools.partial(_current, xp))
+        source = _current(xp)
+    else:
+        source = seen_by.source(functools.partial(_current, xp))
+    return _OfEach(source) if active.get() else source
+
+
+class _OfEach:
+    """A generator within vmap: every example has numbers of its own."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def rand(self, *shape: int) -> Any:
+        return self._drawn(self._source.rand, shape)
+
+    def randn(self, *shape: int) -> Any:
+        return self._drawn(self._source.randn, shape)
+
+    def _drawn(self, draw: Any, shape: tuple[int, ...]) -> Any:
+        levels = active.get()
+        x = draw(*(level.size for level in levels), *shape)
+        for level in levels:
+            x = without_axis(x, level.number)
+        return x
+
+    def __getattr__(self, name: str) -> Any:
+        draw = getattr(self._source, name)
+
+        def drawn(*args: Any, **kwargs: Any) -> Any:
+            return _each(active.get(), functools.partial(draw, *args, **kwargs))
+
+        return drawn
+
+
+def _each(levels: tuple[Level, ...], draw: Any) -> Any:
+    """One draw for every example, in their order."""
+    if not levels:
+        return draw()
+    (level, *inner) = levels
+    return joined([_each(tuple(inner), draw) for _ in range(level.size)], level.number)
 
 
 def _current(xp: ModuleType) -> Any:

@@ -9,6 +9,7 @@ from dezero.autodiff.derivatives import (
     value_and_grad,
     vjp,
 )
+from dezero.autodiff.mapping import vmap
 from dezero.autodiff.recomputing import checkpoint
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "jvp",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

@@ -8,13 +8,14 @@ from operator import index
 from typing import Any
 
 from dezero.autodiff.evaluation import Evaluation, gradient_of, walk_back
-from dezero.autodiff.trees import leaves, mapped, structure
+from dezero.autodiff.mapping import vmap
 from dezero.backend import as_array, get_array_module
+from dezero.backend.trees import leaves, mapped, structure
 from dezero.config import switches, using_config
 from dezero.core import Variable, after_hooks, as_input
 from dezero.core.variable import clock
 from dezero.errors import GradientError
-from dezero.functions import astype, concat, reshape
+from dezero.functions import astype, reshape
 
 Argnums = int | tuple[int, ...] | list[int]
 
@@ -298,11 +299,14 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
         def by_output(y: Any) -> Any:
             y = as_input(y)
-            rows = [
-                evaluation.gradients([y], [gy], by, create_graph=connected)
-                for gy in _basis(y)
-            ]
-            return mapped(by, lambda x, *gxs: _stacked(y, x, gxs), *rows)
+            if not y.size:
+                return mapped(by, lambda x: _empty(y, x))
+            rows = vmap(
+                lambda gy: evaluation.gradients(
+                    [y], [as_input(gy)], by, create_graph=connected
+                )
+            )(_basis(y))
+            return mapped(rows, lambda gx: reshape(gx, (*y.shape, *gx.shape[1:])))
 
         return mapped(evaluation.result, by_output)
 
@@ -332,17 +336,15 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
-def _basis(y: Variable) -> Iterable[Variable]:
+def _basis(y: Variable) -> Any:
+    """The gradients that ask for one element of ``y`` each."""
     xp = get_array_module(y.data)
-    rows = xp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
-    return (Variable(rows[i, ...], requires_grad=False) for i in range(y.size))
+    return xp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
 
 
-def _stacked(y: Variable, x: Variable, gxs: tuple[Variable, ...]) -> Variable:
+def _empty(y: Variable, x: Variable) -> Variable:
     shape = (*y.shape, *x.shape)
-    if not gxs:
-        return Variable(get_array_module(y.data).zeros(shape, x.dtype))
-    return reshape(concat([reshape(gx, (1, -1)) for gx in gxs]), shape)
+    return Variable(get_array_module(y.data).zeros(shape, x.dtype), requires_grad=False)
 
 
 # -- arguments ------------------------------------------------------------------------

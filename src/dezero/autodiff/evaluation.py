@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dezero.autodiff.trees import leaves, mapped
 from dezero.backend import Array, get_array_module
+from dezero.backend.trees import leaves, mapped
 from dezero.config import switches, using_config
 from dezero.core import Function, Variable, as_variable, propagate
 from dezero.core.variable import clock

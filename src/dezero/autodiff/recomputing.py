@@ -9,9 +9,9 @@ from typing import Any
 
 from dezero import random
 from dezero.autodiff.evaluation import Evaluation
-from dezero.autodiff.trees import leaves, mapped
 from dezero.backend import Array
 from dezero.backend.tracing import watcher
+from dezero.backend.trees import leaves, mapped
 from dezero.config import recomputing, switches, using_config
 from dezero.core import Function, Variable
 from dezero.errors import GradientError

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import get_array_module
+from dezero.backend.batching import BatchedArray
 from dezero.backend.hooks import hooks_in_use
 from dezero.config import switches, using_config
 from dezero.core.broadcast import broadcasts, sum_to
 from dezero.core.debug import fingerprints, known
+from dezero.core.examples import fitted_examples
 from dezero.core.function import Function, wrap
 from dezero.core.variable import Variable
 from dezero.errors import GradientError
@@ -48,6 +50,7 @@ def propagate(
     generations = [-root.generation]  # a heap: the keys of waiting, highest first
     debug, hooked = switches.get().debug, bool(hooks_in_use())
     careful = debug or hooked
+    batched = BatchedArray.ever
     with using_config("enable_backprop", create_graph):
         while generations:
             ys = waiting.pop(-heappop(generations))
@@ -96,6 +99,8 @@ def propagate(
                         gx = _fitted(func, x, gx)
                         if gx is None:
                             continue
+                    if batched:
+                        gx = fitted_examples(gx, x)
                     before = grads.get(x)
                     if before is not None:
                         grads[x] = _sum(before, gx, x, summed, create_graph)
@@ -168,7 +173,8 @@ def _sum(
     if create_graph:
         return before + gx
     total = before._data
-    if x in summed and total.dtype == gx._data.dtype:
+    one = type(gx._data) is not BatchedArray
+    if x in summed and one and total.dtype == gx._data.dtype:
         np.add(total, gx._data, out=total)
         return before
     total = total + gx._data

@@ -59,10 +59,9 @@ class BatchNorm(Function):
 
     def _update(self, mean: Array, var: Array, count: int) -> None:
         unbiased = count / max(count - 1, 1)
-        self.avg_mean *= self.decay
-        self.avg_mean += (1 - self.decay) * mean.ravel()
-        self.avg_var *= self.decay
-        self.avg_var += (1 - self.decay) * unbiased * var.ravel()
+        mean, var = (1 - self.decay) * mean.ravel(), (1 - self.decay) * var.ravel()
+        self.avg_mean[...] = self.avg_mean * self.decay + mean
+        self.avg_var[...] = self.avg_var * self.decay + unbiased * var
 
     def backward(self, gy: Variable) -> Any:
         x, gamma, _ = self.inputs

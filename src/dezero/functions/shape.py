@@ -144,7 +144,7 @@ def astype(x: Any, dtype: Any) -> Variable:
 
 class Copy(Function):
     def forward(self, x: Array) -> Array:
-        return get_array_module(x).array(x)
+        return x.copy("K")
 
     def backward(self, gy: Variable) -> Variable:
         return gy
