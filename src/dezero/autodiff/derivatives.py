@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from operator import index
+from collections.abc import Callable
 from typing import Any
 
+from dezero.autodiff.arguments import (
+    Argnums,
+    alone_or_tuple,
+    as_tuples,
+    counted,
+    is_layer,
+    like,
+    ones_like,
+    picked,
+    require_function,
+    variables_of,
+    zeros_like,
+)
 from dezero.autodiff.evaluation import Evaluation, gradient_of, walk_back
 from dezero.autodiff.mapping import vmap
-from dezero.backend import as_array, get_array_module
-from dezero.backend.trees import leaves, mapped, structure
+from dezero.backend import get_array_module
+from dezero.backend.trees import leaves, mapped
 from dezero.config import switches, using_config
 from dezero.core import Variable, after_hooks, as_input
 from dezero.core.variable import clock
 from dezero.errors import GradientError
-from dezero.functions import astype, reshape
-
-Argnums = int | tuple[int, ...] | list[int]
-
+from dezero.functions import reshape
 
 # -- gradients of scalars -------------------------------------------------------------
 
@@ -95,19 +104,19 @@ def value_and_grad(
 def _value_and_grad(
     operation: str, f: Callable[..., Any], argnums: Argnums, has_aux: bool, wrt: Any
 ) -> Callable[..., Any]:
-    _require_function(operation, f)
+    require_function(operation, f)
     if wrt is not None:
         if argnums != 0:
             raise ValueError(
                 f"{operation}: expected argnums or wrt, got both; write wrt=... and a "
                 "function that uses the Variables"
             )
-        if not (isinstance(wrt, (list, tuple, dict, Variable)) or _is_layer(wrt)):
+        if not (isinstance(wrt, (list, tuple, dict, Variable)) or is_layer(wrt)):
             wrt = list(wrt)  # an iterator serves one call only
 
     @functools.wraps(f, updated=())
     def evaluated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        chosen = () if wrt is not None else _numbers(operation, argnums, len(args))
+        chosen = () if wrt is not None else counted(operation, argnums, len(args))
         evaluation = Evaluation(operation, f, args, chosen, kwargs)
         value = evaluation.result
         y = as_input(_checked_pair(operation, value)[0] if has_aux else value)
@@ -117,11 +126,11 @@ def _value_and_grad(
                 "write jacobian(f), or return y.sum()"
             )
         if wrt is not None:
-            by = _variables(operation, wrt)
+            by = variables_of(operation, wrt)
         else:
-            by = _picked(evaluation.arguments, argnums, chosen)
+            by = picked(evaluation.arguments, argnums, chosen)
         aux = [as_input(x) for x in leaves(value) if isinstance(x, Variable)]
-        gy = Variable(_ones_like(y), requires_grad=False)
+        gy = Variable(ones_like(y), requires_grad=False)
         connected = evaluation.is_connected([y])
         gradients = evaluation.gradients([y], [gy], by, create_graph=connected)
         if wrt is not None:
@@ -167,16 +176,16 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], Any]]:
     >>> pullback(np.array([1.0, 10.0]))
     variable([ 2. 40.])
     """
-    _require_function("vjp", f)
+    require_function("vjp", f)
     evaluation = Evaluation("vjp", f, xs, range(len(xs)))
     result = evaluation.result
     ys = [as_input(y) for y in leaves(result)]
     connected = evaluation.is_connected(ys)
-    by = _alone_or_tuple(list(evaluation.arguments.values()))
+    by = alone_or_tuple(list(evaluation.arguments.values()))
 
     def pullback(gys: Any) -> Any:
         """The gradients of the arguments, from those of the outputs."""
-        given = _like("pullback", "a gradient", "what f returned", ys, result, gys)
+        given = like("pullback", "a gradient", "what f returned", ys, result, gys)
         record = switches.get().enable_backprop and (
             connected or any(gy.requires_grad for gy in given)
         )
@@ -202,16 +211,16 @@ def jvp(f: Callable[..., Any], xs: Any, tangents: Any) -> tuple[Any, Any]:
     >>> jvp(np.sin, 0.0, 2.0)
     (variable(0.0), variable(2.0))
     """
-    _require_function("jvp", f)
-    args, directions = _as_tuples(xs, tangents)
+    require_function("jvp", f)
+    args, directions = as_tuples(xs, tangents)
     evaluation = Evaluation("jvp", f, args, range(len(args)))
     result, arguments = evaluation.result, list(evaluation.arguments.values())
-    given = _like(
+    given = like(
         "jvp", "a tangent", "the arguments", evaluation.xs, arguments, directions
     )
     ys = [as_input(y) for y in leaves(result)]
     connected = evaluation.is_connected(ys)
-    us = [Variable(_zeros_like(y)) for y in ys]
+    us = [Variable(zeros_like(y)) for y in ys]
     since = next(clock)
     gxs = evaluation.gradients(ys, us, list(evaluation.xs), create_graph=True)
     record = evaluation.recording and (connected or any(t.requires_grad for t in given))
@@ -243,18 +252,18 @@ def hvp(f: Callable[..., Any], xs: Any, vs: Any) -> Any:
     >>> hvp(lambda x: (x ** 3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     variable([ 6. 12.])
     """
-    _require_function("hvp", f)
-    args, directions = _as_tuples(xs, vs)
+    require_function("hvp", f)
+    args, directions = as_tuples(xs, vs)
     evaluation = Evaluation("hvp", f, args, range(len(args)))
     arguments = list(evaluation.arguments.values())
-    given = _like("hvp", "v", "the arguments", evaluation.xs, arguments, directions)
+    given = like("hvp", "v", "the arguments", evaluation.xs, arguments, directions)
     y = as_input(evaluation.result)
     if y.shape != ():
         raise GradientError(
             f"hvp: expected f to return a scalar, got shape {y.shape}; return y.sum()"
         )
     by = arguments if isinstance(xs, tuple) else arguments[0]
-    gy = Variable(_ones_like(y), requires_grad=False)
+    gy = Variable(ones_like(y), requires_grad=False)
     gxs = evaluation.gradients([y], [gy], list(evaluation.xs), create_graph=True)
     record = evaluation.recording and (
         evaluation.is_connected([y]) or any(v.requires_grad for v in given)
@@ -286,13 +295,13 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     variable([[2. 0.]
               [0. 4.]])
     """
-    _require_function("jacobian", f)
+    require_function("jacobian", f)
 
     @functools.wraps(f, updated=())
     def derivatives(*args: Any, **kwargs: Any) -> Any:
-        chosen = _numbers("jacobian", argnums, len(args))
+        chosen = counted("jacobian", argnums, len(args))
         evaluation = Evaluation("jacobian", f, args, chosen, kwargs)
-        by = _picked(evaluation.arguments, argnums, chosen)
+        by = picked(evaluation.arguments, argnums, chosen)
         connected = evaluation.is_connected(
             [as_input(y) for y in leaves(evaluation.result)]
         )
@@ -345,103 +354,3 @@ def _basis(y: Variable) -> Any:
 def _empty(y: Variable, x: Variable) -> Variable:
     shape = (*y.shape, *x.shape)
     return Variable(get_array_module(y.data).zeros(shape, x.dtype), requires_grad=False)
-
-
-# -- arguments ------------------------------------------------------------------------
-
-
-def _require_function(operation: str, f: Any) -> None:
-    if not callable(f):
-        raise TypeError(f"{operation}: expected a function, got {type(f).__name__}")
-
-
-def _numbers(operation: str, argnums: Argnums, count: int) -> tuple[int, ...]:
-    """``argnums`` counted from the front."""
-    several = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
-    try:
-        numbers = tuple(index(i) for i in several)
-    except TypeError:
-        raise TypeError(
-            f"{operation}: expected argnums as an integer or several, got {argnums!r}"
-        ) from None
-    if not count:
-        raise ValueError(
-            f"{operation}: expected an argument to differentiate by, got none"
-        )
-    if not all(-count <= i < count for i in numbers):
-        raise ValueError(
-            f"{operation}: expected argnums from {-count} to {count - 1} for {count} "
-            f"arguments, got {argnums}"
-        )
-    return tuple(i % count for i in numbers)
-
-
-def _picked(arguments: dict[int, Any], argnums: Argnums, chosen: Iterable[int]) -> Any:
-    picked = tuple(arguments[i] for i in chosen)
-    return picked if isinstance(argnums, (tuple, list)) else picked[0]
-
-
-def _alone_or_tuple(xs: list[Any]) -> Any:
-    return xs[0] if len(xs) == 1 else tuple(xs)
-
-
-def _as_tuples(xs: Any, others: Any) -> tuple[tuple[Any, ...], list[Any]]:
-    if isinstance(xs, tuple):
-        return xs, list(others) if isinstance(others, tuple) else [others]
-    return (xs,), [others]
-
-
-def _is_layer(x: Any) -> bool:
-    return hasattr(x, "named_params")
-
-
-def _variables(operation: str, wrt: Any) -> Any:
-    """``wrt`` as a structure of Variables, which have their gradients to give."""
-    by = wrt.named_params() if _is_layer(wrt) else wrt
-    for x in leaves(by):
-        if not isinstance(x, Variable):
-            raise TypeError(
-                f"{operation}: expected Variables in wrt, got {type(x).__name__}"
-            )
-        if not x.requires_grad:
-            raise ValueError(
-                f"{operation}: expected Variables in wrt that require a gradient, got "
-                f"{x.name or x!r}, which does not; write x.requires_grad = True"
-            )
-    return by
-
-
-def _like(
-    operation: str,
-    what: str,
-    whose: str,
-    ys: Iterable[Variable],
-    tree: Any,
-    given: Any,
-) -> list[Variable]:
-    """The leaves of ``given`` as Variables, if they are as those of ``tree``."""
-    if structure(given) != structure(tree):
-        raise ValueError(
-            f"{operation}: expected {what} for each of {whose}, got another structure"
-        )
-    return [
-        _one_like(operation, what, y, x) for y, x in zip(ys, leaves(given), strict=True)
-    ]
-
-
-def _one_like(operation: str, what: str, y: Variable, x: Any) -> Variable:
-    if not isinstance(x, Variable):
-        x = Variable(as_array(x), requires_grad=False)
-    if x.shape != y.shape:
-        raise ValueError(
-            f"{operation}: expected {what} of shape {y.shape}, got {x.shape}"
-        )
-    return x if x.dtype == y.dtype or y.dtype.kind not in "fc" else astype(x, y.dtype)
-
-
-def _ones_like(y: Variable) -> Any:
-    return get_array_module(y.data).ones_like(y.data)
-
-
-def _zeros_like(y: Variable) -> Any:
-    return get_array_module(y.data).zeros_like(y.data)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dezero.backend import is_array
 from dezero.backend.batching import Level, active, level_of, without_axis
-from dezero.backend.trees import leaves, mapped
+from dezero.backend.trees import leaves, mapped, with_parts
 from dezero.core import Variable
 from dezero.core.examples import Hide, Show
 from dezero.core.variable import clock
@@ -91,7 +91,8 @@ def _paired(name: str, axes: Axes, tree: Any) -> Any:
     if isinstance(axes, dict) and same and axes.keys() == tree.keys():
         return {key: _paired(name, axes[key], x) for key, x in tree.items()}
     if isinstance(axes, (tuple, list)) and same:
-        return [_paired(name, a, x) for a, x in zip(axes, tree, strict=True)]
+        parts = [_paired(name, a, x) for a, x in zip(axes, tree, strict=True)]
+        return with_parts(tree, parts)
     raise TypeError(
         f"vmap: expected {name} as integers, None, or structures of them like what "
         f"they are for, got {axes!r}"

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from dezero.backend import batching_rules as batching_rules  # known from here on
 from dezero.backend.batching import BatchedArray
 from dezero.backend.tracing import TracedArray
 from dezero.errors import missing

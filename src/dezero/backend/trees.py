@@ -24,8 +24,13 @@ def mapped(tree: Any, function: Callable[..., Any], *others: Any) -> Any:
     if isinstance(tree, (list, tuple)):
         rows = zip(tree, *others, strict=True)
         parts = [mapped(x, function, *rest) for x, *rest in rows]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        return with_parts(tree, parts)
     return function(tree, *others)
+
+
+def with_parts(tree: Any, parts: list[Any]) -> Any:
+    """A list or tuple, named or not, as ``tree`` is, of ``parts``."""
+    return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -9,9 +9,9 @@ stands outside. What has no rule here runs example by example.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,14 @@ class BatchedArray(NDArrayOperatorsMixin):
     def T(self) -> BatchedArray:  # noqa: N802
         return self.transpose()
 
+    @property
+    def real(self) -> Any:
+        return np.real(self)
+
+    @property
+    def imag(self) -> Any:
+        return np.imag(self)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
@@ -102,7 +110,8 @@ class BatchedArray(NDArrayOperatorsMixin):
     def _read(self, how: str) -> Any:
         raise Unbatchable(
             f"vmap: expected a function that reads no values, got {how} of a batch of "
-            f"{self.count}; to choose by values write np.where(condition, a, b)"
+            f"{self.count}; to choose by values write np.where(condition, a, b), to "
+            "index an array by them F.get_item(x, index)"
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -137,11 +146,11 @@ class BatchedArray(NDArrayOperatorsMixin):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> BatchedArray:
-        return indexed(self, index)
+        y: BatchedArray = FUNCTIONS[operator.getitem](self, index)
+        return y
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        place = place_of(self, index)
-        self.value[place.index] = place.arranged(value)
+        FUNCTIONS[operator.setitem](self, index, value)
 
     # -- methods with a signature of their own ----------------------------------------
 
@@ -150,8 +159,8 @@ class BatchedArray(NDArrayOperatorsMixin):
         return y
 
     def transpose(self, *axes: Any) -> BatchedArray:
-        if len(axes) == 1 and not isinstance(axes[0], int):
-            axes = tuple(axes[0] or ())
+        if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
+            axes = () if axes[0] is None else tuple(axes[0])
         y: Any = np.transpose(self, axes or None)
         return y
 
@@ -197,8 +206,8 @@ class BatchedArray(NDArrayOperatorsMixin):
     ) -> Any:
         if any(hasattr(type(x), "backward") for x in inputs):
             return NotImplemented  # a Variable knows better
-        rule = UFUNC_METHODS.get(method)
-        y = rule(ufunc, *inputs, **kwargs) if rule else NotImplemented
+        known = UFUNC_METHODS.get(method)
+        y = known(ufunc, *inputs, **kwargs) if known else NotImplemented
         if y is NotImplemented:
             _require_batched_out(f"np.{ufunc.__name__}", inputs, kwargs)
             y = each(getattr(ufunc, method), inputs, kwargs)
@@ -209,8 +218,8 @@ class BatchedArray(NDArrayOperatorsMixin):
     ) -> Any:
         if any(hasattr(t, "backward") for t in types):
             return NotImplemented
-        rule = FUNCTIONS.get(function)
-        y = rule(*args, **kwargs) if rule else NotImplemented
+        known = FUNCTIONS.get(function)
+        y = known(*args, **kwargs) if known else NotImplemented
         if y is NotImplemented:
             name = f"np.{function.__name__}"
             _require_batched_out(name, (args, kwargs), kwargs)
@@ -220,11 +229,21 @@ class BatchedArray(NDArrayOperatorsMixin):
         return y
 
 
-# How a batch computes, filled in by ``batching_rules``. A rule returns NotImplemented
-# where it is at an end: then the examples run one by one.
+# How a batch computes, filled in by ``rules`` and ``places``. A rule returns
+# NotImplemented where it is at an end: then the examples run one by one.
 UFUNC_METHODS: dict[str, Callable[..., Any]] = {}
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 WRITING = {np.copyto, np.put, np.putmask, np.place, np.put_along_axis, np.fill_diagonal}
+
+
+def rule(*functions: Any) -> Callable[[Any], Any]:
+    """What is defined next is the rule of these functions."""
+
+    def register(function: Any) -> Any:
+        FUNCTIONS.update(dict.fromkeys(functions, function))
+        return function
+
+    return register
 
 
 def _require_batched_out(name: str, inputs: Any, kwargs: Any) -> None:
@@ -300,6 +319,19 @@ def lifted(x: Any, level: int, count: int) -> BatchedArray:
     return spread(x, level, count)
 
 
+def aligned(level: int, xs: Sequence[Any], ndim: int | None = None) -> list[Any]:
+    """Arrays that broadcast as those of one example do, the examples in front."""
+    if ndim is None:
+        ndim = max(map(np.ndim, xs))
+    values = []
+    for x in xs:
+        if isinstance(x, BatchedArray) and x.level == level:
+            missing = ndim - x.ndim
+            x = x.value[(slice(None), *(None,) * missing)] if missing else x.value
+        values.append(x)
+    return values
+
+
 def zeros_for(shape: tuple[int, ...], dtype: Any, *sources: Any) -> Any:
     """Zeros into which what is computed from ``sources`` can be written."""
     counts: dict[int, int] = {}
@@ -366,95 +398,3 @@ def _is_same(x: Any, y: Any) -> bool:
 
 def _is_numeric(x: Any) -> bool:
     return isinstance(x, (np.generic, bool, int, float, complex)) or hasattr(x, "dtype")
-
-
-# -- elements -------------------------------------------------------------------------
-
-
-def indexed(x: Array, index: Any) -> Array:
-    """``x[index]``, where either may be batched."""
-    level = level_of((x, index)) if BatchedArray.ever else 0
-    if not level:
-        return x[index]
-    count = max(a.count for a in leaves([x, index]) if level_of(a) == level)
-    place = place_of(lifted(x, level, count), index)
-    y = indexed(place.target.value, place.index)
-    return BatchedArray(level, y.transpose(place.order) if place.order else y)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in the arrays of all examples an index leads.
-
-    Attributes:
-        index: The index into ``target.value``.
-        shape: What it leads to, of one example.
-        order: The axes of what ``index`` gives, in the order in which the index of one
-            example gives them; empty if they come so.
-    """
-
-    target: BatchedArray
-    index: tuple[Any, ...]
-    shape: tuple[int, ...]
-    order: tuple[int, ...]
-
-    def arranged(self, value: Any) -> Any:
-        """``value``, as it is to be written there."""
-        level, count = self.target.level, self.target.count
-        (value,) = aligned(level, [value], len(self.shape))
-        value = np.broadcast_to(value, (count, *self.shape))
-        return value.transpose(np.argsort(self.order)) if self.order else value
-
-
-def place_of(x: BatchedArray, index: Any) -> Place:
-    """Where ``index``, written for one example, leads in all of them."""
-    parts = _parts(index, x.ndim)
-    one = [np.broadcast_to(0, p.shape) if hasattr(p, "shape") else p for p in parts]
-    shape = np.broadcast_to(np.int8(0), x.shape)[tuple(one)].shape
-    chosen = [i for i, p in enumerate(parts) if not (p is None or isinstance(p, slice))]
-    if not any(np.ndim(parts[i]) or level_of(parts[i]) for i in chosen):
-        return Place(x, (slice(None), *parts), shape, ())
-    # The number of each example goes along with the indices: their axes come first.
-    ndim = max(np.ndim(parts[i]) for i in chosen)
-    for i, part in zip(
-        chosen, aligned(x.level, [parts[i] for i in chosen], ndim), strict=True
-    ):
-        parts[i] = part
-    numbers = np.arange(x.count).reshape(-1, *(1,) * ndim)
-    together = chosen[-1] - chosen[0] == len(chosen) - 1
-    before = chosen[0] if together else 0
-    axes, rest = list(range(1, ndim + 1)), list(range(ndim + 1, len(shape) + 1))
-    order = (0, *rest[:before], *axes, *rest[before:])
-    return Place(x, (numbers, *parts), shape, order if before and ndim else ())
-
-
-def _parts(index: Any, ndim: int) -> list[Any]:
-    """An index without ``...`` and without masks, with arrays for lists."""
-    parts: list[Any] = []
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, list):
-            part = np.asarray(part)
-        if hasattr(part, "dtype") and part.dtype.kind == "b" and part.ndim:
-            if isinstance(part, BatchedArray):
-                part._read("x[mask], whose shape depends on the values,")
-            parts.extend(np.nonzero(part))
-        else:
-            parts.append(part)
-    if any(part is Ellipsis for part in parts):
-        i = next(i for i, part in enumerate(parts) if part is Ellipsis)
-        used = sum(part is not None for part in parts) - 1
-        parts[i : i + 1] = [slice(None)] * (ndim - used)
-    return parts
-
-
-def aligned(level: int, xs: Sequence[Any], ndim: int | None = None) -> list[Any]:
-    """Arrays that broadcast as those of one example do, the examples in front."""
-    if ndim is None:
-        ndim = max(map(np.ndim, xs))
-    values = []
-    for x in xs:
-        if isinstance(x, BatchedArray) and x.level == level:
-            missing = ndim - x.ndim
-            x = x.value[(slice(None), *(None,) * missing)] if missing else x.value
-        values.append(x)
-    return values

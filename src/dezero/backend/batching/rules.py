@@ -8,33 +8,25 @@ another level in what it gets.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from dezero.backend.batching import (
+from dezero.backend.batching.arrays import (
     FUNCTIONS,
     UFUNC_METHODS,
     BatchedArray,
     aligned,
     level_of,
     lifted,
-    place_of,
     require_batched,
+    rule,
 )
+from dezero.backend.batching.places import place_of
+from dezero.backend.batching.products import matmul
 from dezero.backend.trees import leaves, mapped
 
 Array = Any
-
-
-def _rule(*functions: Any) -> Callable[[Any], Any]:
-    def register(rule: Any) -> Any:
-        for function in functions:
-            FUNCTIONS[function] = rule
-        return rule
-
-    return register
 
 
 def _count(level: int, xs: Any) -> int:
@@ -69,7 +61,7 @@ def _call(ufunc: np.ufunc, *xs: Any, out: Any = None, **kwargs: Any) -> Any:
     if "where" in kwargs:
         return NotImplemented
     if ufunc is np.matmul:
-        y = _matmul(*xs)
+        y = matmul(*xs)
     elif ufunc.signature is not None:
         return NotImplemented
     elif level := level_of(xs):
@@ -121,7 +113,7 @@ UFUNC_METHODS.update(
 )
 
 
-@_rule(np.where)
+@rule(np.where)
 def _where(*xs: Any) -> Any:
     if len(xs) == 1:  # the shape would depend on the values
         return NotImplemented
@@ -129,7 +121,7 @@ def _where(*xs: Any) -> Any:
     return BatchedArray(level, np.where(*aligned(level, xs)))
 
 
-@_rule(np.clip)
+@rule(np.clip)
 def _clip(
     x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **kw: Any
 ) -> Any:
@@ -143,7 +135,7 @@ def _clip(
     return BatchedArray(level, np.clip(*args))  # type: ignore[type-var]
 
 
-@_rule(np.copyto)
+@rule(np.copyto)
 def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
     level = level_of((dst, src, where))
     require_batched("np.copyto", dst, level)
@@ -154,13 +146,13 @@ def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -
 def _of_values(function: Any) -> None:
     """A rule for what treats every number, or the last two axes, by itself."""
 
-    def rule(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def one_rule(x: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None or level_of((args, kwargs)):
             return NotImplemented
         y = function(x.value, *args, **kwargs)
         return mapped(y, lambda v: BatchedArray(x.level, v))
 
-    FUNCTIONS[function] = rule
+    FUNCTIONS[function] = one_rule
 
 
 _one: Any
@@ -172,12 +164,12 @@ for _one in (np.linalg.eigh, np.linalg.svd, np.linalg.qr, np.linalg.pinv):
     _of_values(_one)
 
 
-@_rule(np.tril)
+@rule(np.tril)
 def _tril(x: Any, k: int = 0) -> Any:
     return BatchedArray(x.level, np.tril(x.value, k)) if x.ndim > 1 else NotImplemented
 
 
-@_rule(np.triu)
+@rule(np.triu)
 def _triu(x: Any, k: int = 0) -> Any:
     return BatchedArray(x.level, np.triu(x.value, k)) if x.ndim > 1 else NotImplemented
 
@@ -186,19 +178,19 @@ def _triu(x: Any, k: int = 0) -> Any:
 
 
 def _reducing(function: Any) -> None:
-    def rule(x: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def one_rule(x: Any, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
         if level_of((args, kwargs)) or args or kwargs.get("out") is not None:
             return NotImplemented
         value, axes = _reduced_axes(x, axis, kwargs)
         return BatchedArray(x.level, function(value, axes, **kwargs))
 
-    FUNCTIONS[function] = rule
+    FUNCTIONS[function] = one_rule
 
 
 def _along_one(function: Any, default: int | None) -> None:
     """A rule for what works along one axis; along all, where it is ``None``."""
 
-    def rule(x: Any, axis: Any = default, *args: Any, **kwargs: Any) -> Any:
+    def one_rule(x: Any, axis: Any = default, *args: Any, **kwargs: Any) -> Any:
         if level_of((args, kwargs)) or kwargs.get("out") is not None or not x.ndim:
             return NotImplemented
         if axis is None:
@@ -208,7 +200,7 @@ def _along_one(function: Any, default: int | None) -> None:
         value = function(x.value, _axis(axis, x.ndim), *args, **kwargs)
         return BatchedArray(x.level, value)
 
-    FUNCTIONS[function] = rule
+    FUNCTIONS[function] = one_rule
 
 
 for _one in (np.sum, np.prod, np.mean, np.var, np.std, np.max, np.min, np.any, np.all):
@@ -219,12 +211,12 @@ for _one in (np.sort, np.argsort):
     _along_one(_one, -1)
 
 
-@_rule(np.flip)
+@rule(np.flip)
 def _flip(m: Any, axis: Any = None) -> Any:
     return BatchedArray(m.level, np.flip(m.value, _axes(axis, m.ndim)))
 
 
-@_rule(np.roll)
+@rule(np.roll)
 def _roll(x: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return _roll(x.reshape(-1), shift, 0).reshape(x.shape)
@@ -234,7 +226,7 @@ def _roll(x: Any, shift: Any, axis: Any = None) -> Any:
     )
 
 
-@_rule(np.repeat)
+@rule(np.repeat)
 def _repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     if level_of(repeats):
         return NotImplemented
@@ -243,7 +235,7 @@ def _repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     return BatchedArray(x.level, np.repeat(x.value, repeats, _axis(axis, x.ndim)))
 
 
-@_rule(np.pad)
+@rule(np.pad)
 def _pad(x: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     if level_of(kwargs) or isinstance(pad_width, dict):
         return NotImplemented
@@ -251,7 +243,7 @@ def _pad(x: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     return BatchedArray(x.level, np.pad(x.value, [(0, 0), *widths], mode, **kwargs))
 
 
-@_rule(np.take_along_axis)
+@rule(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if axis is None:
         return NotImplemented
@@ -264,7 +256,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 # -- shapes ---------------------------------------------------------------------------
 
 
-@_rule(np.reshape)
+@rule(np.reshape)
 def _reshape(x: Any, shape: Any, order: str = "C", **kwargs: Any) -> Any:
     if order != "C":
         return NotImplemented
@@ -274,51 +266,51 @@ def _reshape(x: Any, shape: Any, order: str = "C", **kwargs: Any) -> Any:
     return BatchedArray(x.level, x.value.reshape((x.count, *lengths)))
 
 
-@_rule(np.ravel)
+@rule(np.ravel)
 def _ravel(x: Any, order: str = "C") -> Any:
     return _reshape(x, -1, order)
 
 
-@_rule(np.transpose)
+@rule(np.transpose)
 def _transpose(x: Any, axes: Any = None) -> Any:
     order = _axes(axes, x.ndim) if axes is not None else _axes(None, x.ndim)[::-1]
     return BatchedArray(x.level, x.value.transpose((0, *order)))
 
 
-@_rule(np.swapaxes)
+@rule(np.swapaxes)
 def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     a, b = _axis(axis1, x.ndim), _axis(axis2, x.ndim)
     return BatchedArray(x.level, np.swapaxes(x.value, a, b))
 
 
-@_rule(np.moveaxis)
+@rule(np.moveaxis)
 def _moveaxis(x: Any, source: Any, destination: Any) -> Any:
     a, b = _axes(source, x.ndim), _axes(destination, x.ndim)
     return BatchedArray(x.level, np.moveaxis(x.value, a, b))
 
 
-@_rule(np.expand_dims)
+@rule(np.expand_dims)
 def _expand_dims(x: Any, axis: Any) -> Any:
     several = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = _axes(several, x.ndim + len(several))
     return BatchedArray(x.level, np.expand_dims(x.value, axes))
 
 
-@_rule(np.squeeze)
+@rule(np.squeeze)
 def _squeeze(x: Any, axis: Any = None) -> Any:
     ones = tuple(i + 1 for i, n in enumerate(x.shape) if n == 1)
     axes = ones if axis is None else _axes(axis, x.ndim)
     return BatchedArray(x.level, x.value.squeeze(axes)) if axes else x
 
 
-@_rule(np.broadcast_to)
+@rule(np.broadcast_to)
 def _broadcast_to(x: Any, shape: Any, **kwargs: Any) -> Any:
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     (value,) = aligned(x.level, [x], len(shape))
     return BatchedArray(x.level, np.broadcast_to(value, (x.count, *shape)))
 
 
-@_rule(np.concatenate)
+@rule(np.concatenate)
 def _concatenate(xs: Any, axis: Any = 0, **kwargs: Any) -> Any:
     if axis is None or kwargs.get("out") is not None:
         return NotImplemented
@@ -327,7 +319,7 @@ def _concatenate(xs: Any, axis: Any = 0, **kwargs: Any) -> Any:
     return BatchedArray(level, y)
 
 
-@_rule(np.stack)
+@rule(np.stack)
 def _stack(xs: Any, axis: int = 0, **kwargs: Any) -> Any:
     if kwargs.get("out") is not None:
         return NotImplemented
@@ -338,11 +330,11 @@ def _stack(xs: Any, axis: int = 0, **kwargs: Any) -> Any:
 
 
 def _splitting(function: Any) -> None:
-    def rule(x: Any, sections: Any, axis: int = 0) -> Any:
+    def one_rule(x: Any, sections: Any, axis: int = 0) -> Any:
         parts = function(x.value, sections, _axis(axis, x.ndim))
         return [BatchedArray(x.level, part) for part in parts]
 
-    FUNCTIONS[function] = rule
+    FUNCTIONS[function] = one_rule
 
 
 _splitting(np.split)
@@ -350,7 +342,7 @@ _splitting(np.array_split)
 
 
 def _creating(function: Any) -> None:
-    def rule(x: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
+    def one_rule(x: Any, *args: Any, shape: Any = None, **kwargs: Any) -> Any:
         if level_of((args, kwargs)):
             return NotImplemented
         if shape is not None:
@@ -358,7 +350,7 @@ def _creating(function: Any) -> None:
             kwargs["shape"] = (x.count, *shape)
         return BatchedArray(x.level, function(x.value, *args, **kwargs))
 
-    FUNCTIONS[function] = rule
+    FUNCTIONS[function] = one_rule
 
 
 for _one in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):
@@ -370,67 +362,3 @@ FUNCTIONS[np.size] = lambda x, axis=None: x.size if axis is None else x.shape[ax
 FUNCTIONS[np.result_type] = lambda *xs: np.result_type(
     *(x.dtype if isinstance(x, BatchedArray) else x for x in xs)
 )
-
-
-# -- products -------------------------------------------------------------------------
-
-
-def _matmul(x: Any, W: Any) -> Any:
-    """Matrices as they are; vectors as a row on the left, a column on the right."""
-    level = level_of((x, W))
-    x_ndim, W_ndim = np.ndim(x), np.ndim(W)
-    if level_of(W) < level and W_ndim == 2:
-        value = x.value  # one large product is faster than many small ones
-        y = np.matmul(value.reshape(-1, value.shape[-1]), W)
-        return BatchedArray(level, y.reshape((*value.shape[:-1], y.shape[-1])))
-    if level_of(x) < level and x_ndim == 2 and W_ndim == 1:
-        return BatchedArray(level, np.matmul(W.value, np.transpose(x)))
-    x = np.expand_dims(x, 0) if x_ndim == 1 else x
-    W = np.expand_dims(W, 1) if W_ndim == 1 else W
-    y = np.matmul(*aligned(level, [x, W]))
-    axes = [axis for axis, n in ((-2, x_ndim), (-1, W_ndim)) if n == 1]
-    return BatchedArray(level, np.squeeze(y, tuple(axes)) if axes else y)
-
-
-@_rule(np.dot)
-def _dot(x: Any, y: Any, out: Any = None) -> Any:
-    if out is not None or np.ndim(y) > 2:
-        return NotImplemented
-    return np.multiply(x, y) if not (np.ndim(x) and np.ndim(y)) else _matmul(x, y)
-
-
-@_rule(np.einsum)
-def _einsum(*operands: Any, **kwargs: Any) -> Any:
-    """With one more letter, for the examples, in front of those who have them."""
-    if kwargs.get("out") is not None:
-        return NotImplemented
-    if isinstance(operands[0], str):
-        text, *xs = operands
-        letters, arrow, target = text.replace(" ", "").partition("->")
-        free = next(c for c in "zyxwvutsrqponmlkjihgfedcba" if c not in text)
-        if not arrow or "." in text:
-            return NotImplemented
-        level = level_of(xs)
-        words = [
-            free + word if level_of(x) == level else word
-            for word, x in zip(letters.split(","), xs, strict=True)
-        ]
-        text = ",".join(words) + "->" + free + target
-        return BatchedArray(
-            level,
-            np.einsum(text, *(_value(x, level) for x in xs), **kwargs),
-        )
-    if len(operands) % 2 == 0:
-        return NotImplemented
-    *pairs, target = operands
-    xs, labels = pairs[::2], [list(a) for a in pairs[1::2]]
-    level = level_of(xs)
-    free_label = max(n for a in labels for n in a) + 1
-    given: list[Any] = []
-    for x, a in zip(xs, labels, strict=True):
-        given += [_value(x, level), [free_label, *a] if level_of(x) == level else a]
-    return BatchedArray(level, np.einsum(*given, [free_label, *target], **kwargs))
-
-
-def _value(x: Any, level: int) -> Any:
-    return x.value if level_of(x) == level else x
