@@ -343,6 +343,30 @@ def test_gradients_of_a_model_for_each_example() -> None:
             assert grads[name].dtype == np.float32
 
 
+def test_backward_within_adds_what_a_loop_adds() -> None:
+    w = Parameter(B[0].copy())
+
+    def f(x: Any) -> Any:
+        y = F.sum(w * x * x)
+        y.backward()
+        return y
+
+    vmap(f)(B)
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.data, (B * B).sum(axis=0))
+
+
+def test_debug_mode_sees_the_numbers_of_all_examples() -> None:
+    with dezero.using_config("debug", True):
+        found = vmap(dezero.grad(lambda x: F.sum(F.tanh(x) ** 2)))(B)
+        with (
+            pytest.warns(RuntimeWarning, match="Log: expected finite numbers, got NaN"),
+            np.errstate(invalid="ignore"),
+        ):
+            vmap(F.log)(np.array([1.0, -1.0]))
+    np.testing.assert_allclose(found.data, 2 * np.tanh(B) * (1 - np.tanh(B) ** 2))
+
+
 def test_a_step_that_is_compiled_within() -> None:
     inner = dezero.compile(np.sin)
     np.testing.assert_array_equal(vmap(inner)(B), np.sin(B))

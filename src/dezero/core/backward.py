@@ -99,7 +99,7 @@ def propagate(
                         gx = _fitted(func, x, gx)
                         if gx is None:
                             continue
-                    if batched:
+                    if batched and BatchedArray in (type(gx._data), type(x._data)):
                         gx = fitted_examples(gx, x)
                     before = grads.get(x)
                     if before is not None:
@@ -283,6 +283,8 @@ def backward(
     with _adding, using_config("enable_backprop", create_graph):
         while found:
             x, gx = found.popitem()
+            if type(gx._data) is BatchedArray:  # grad adds up what a loop would add
+                gx = fitted_examples(gx, x, running=())
             if gx.dtype != x.dtype and x.dtype.kind in "fc":
                 gx = gx.astype(x.dtype)
             if x._hooks is not None and x.creator is None:  # others were in the walk

@@ -10,6 +10,7 @@ import numpy as np
 
 from dezero.backend import Array
 from dezero.backend.batching import (
+    Level,
     active,
     count_of,
     levels_of,
@@ -81,17 +82,21 @@ class SpreadExamples(Function):
         return SumExamples(self.level)(gy)
 
 
-def fitted_examples(gx: Variable, x: Variable) -> Variable:
+def fitted_examples(
+    gx: Variable, x: Variable, running: tuple[Level, ...] | None = None
+) -> Variable:
     """``gx`` with the examples of ``x``: summed over those that ``x`` does not have.
 
-    Within a vmap each example has a gradient of its own, by whatever.
+    Within a vmap that is ``running`` each example has a gradient of its own, by
+    whatever.
     """
     have, wanted = levels_of(gx._data), levels_of(x._data)
     if have == wanted:
         return gx
-    running = [level.number for level in active.get()]
+    levels = active.get() if running is None else running
+    numbers = [level.number for level in levels]
     for level in have:
-        if level not in wanted and level not in running:
+        if level not in wanted and level not in numbers:
             gx = SumExamples(level)(gx)
     for level in wanted:
         if level not in have:
