@@ -179,6 +179,14 @@ class TestVariable:
         )
         assert x.grad is None
 
+    def test_of_a_constant(self) -> None:
+        with pytest.raises(ValueError) as caught:
+            Variable(X, name="data", requires_grad=False).register_hook(doubled)
+        assert str(caught.value) == (
+            "register_hook: expected a Variable that gets a gradient, got 'data' with "
+            "requires_grad=False"
+        )
+
     def test_no_function(self) -> None:
         with pytest.raises(TypeError) as caught:
             Variable(X).register_hook(3)  # type: ignore[arg-type]

@@ -287,6 +287,13 @@ def test_what_is_the_same_for_all_gets_the_sum() -> None:
     np.testing.assert_allclose(x.grad.data, 2 * w.data**2 + 4 * w.data * B)
 
 
+def test_a_result_that_is_the_same_for_all() -> None:
+    g = dezero.grad(lambda w: vmap(lambda x: w * 2)(B).sum())(B[0])
+    np.testing.assert_array_equal(g.data, np.full(4, 6))
+    each = vmap(dezero.grad(lambda x: F.sum(np.ones(2)) + 0 * x.sum()))(B)
+    np.testing.assert_array_equal(each.data, np.zeros((3, 4)))
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_orders_of_transforms(compiled: bool) -> None:
     W = A[0, 0]

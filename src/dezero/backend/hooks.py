@@ -72,4 +72,6 @@ _in_use: WeakSet[Hooks] = WeakSet()
 
 def hooks_in_use() -> tuple[int, ...]:
     """The numbers of all hooks there are: by them one knows that none came or went."""
+    if not _in_use:  # as nearly always: every walk asks, and every compiled step
+        return ()
     return tuple(sorted(n for hooks in list(_in_use) for n in hooks._functions))

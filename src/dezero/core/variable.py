@@ -213,6 +213,7 @@ class Variable:
 
         Raises:
             TypeError: ``hook`` is not a function.
+            ValueError: This Variable gets no gradient.
             GradientError: In the walk: it returned something other than ``None`` or a
                 Variable of the same shape.
 
@@ -223,6 +224,12 @@ class Variable:
         >>> x.grad
         variable(1.0)
         """
+        if not self.requires_grad:
+            who = f"'{self.name}'" if self.name else "one"
+            raise ValueError(
+                "register_hook: expected a Variable that gets a gradient, got "
+                f"{who} with requires_grad=False"
+            )
         if self._hooks is None:
             self._hooks = Hooks()
         return self._hooks.add("register_hook", hook)
