@@ -287,6 +287,32 @@ def test_what_is_the_same_for_all_gets_the_sum() -> None:
     np.testing.assert_allclose(x.grad.data, 2 * w.data**2 + 4 * w.data * B)
 
 
+def test_grad_around_vmap_around_grad() -> None:
+    """By what the inner function finds in its closure, at every depth."""
+
+    def total(w: Any, run: Callable[..., Any]) -> Any:
+        h = np.sin(w)
+
+        def slope(x: Any) -> Any:
+            return dezero.grad(lambda x: F.sum(F.tanh(h * x) * w) * x[0])(x)
+
+        def row(x: Any) -> Any:
+            return run(lambda y: F.sum(slope(x) * slope(y) * h))
+
+        return run(row)
+
+    def mapped(f: Callable[[Any], Any]) -> Any:
+        return F.sum(vmap(f)(B))
+
+    def looped(f: Callable[[Any], Any]) -> Any:
+        return sum((f(x) for x in B), Variable(np.array(0.0)))
+
+    f, g = (lambda w, run=run: total(w, run) for run in (mapped, looped))
+    np.testing.assert_allclose(dezero.grad(f)(B[2]).data, dezero.grad(g)(B[2]).data)
+    H, wanted = dezero.hessian(f)(B[2]), dezero.hessian(g)(B[2])
+    np.testing.assert_allclose(H.data, wanted.data, rtol=1e-8, atol=1e-12)
+
+
 def test_a_result_that_is_the_same_for_all() -> None:
     g = dezero.grad(lambda w: vmap(lambda x: w * 2)(B).sum())(B[0])
     np.testing.assert_array_equal(g.data, np.full(4, 6))

@@ -335,19 +335,18 @@ def aligned(level: int, xs: Sequence[Any], ndim: int | None = None) -> list[Any]
 def zeros_for(shape: tuple[int, ...], dtype: Any, *sources: Any) -> Any:
     """Zeros into which what is computed from ``sources`` can be written."""
     counts: dict[int, int] = {}
+    bare: Any = None
     for x in leaves(list(sources)):
-        for level in levels_of(x):
-            counts[level] = count_of(x, level)
-    inner_first = sorted(counts)
-    y: Any = np.zeros((*(counts[level] for level in inner_first), *shape), dtype)
-    return _wrapped(y, inner_first)
-
-
-def _wrapped(x: Array, levels: Sequence[int]) -> Array:
-    """An array whose first axes are those of ``levels``, the lowest first."""
+        while isinstance(x, BatchedArray):
+            counts[x.level] = x.count
+            bare = x = x.value
+    levels = sorted(counts)
+    y: Any = np.zeros_like(
+        bare, dtype, shape=(*(counts[level] for level in levels), *shape)
+    )
     for level in levels:
-        x = without_axis(x, level)
-    return x
+        y = without_axis(y, level)
+    return y
 
 
 # -- one by one -----------------------------------------------------------------------
