@@ -44,7 +44,10 @@ FLOORS = {
     "dezero.__main__": 5,
 }
 # The stairs within the engine, from the bottom.
-CORE = ("variable", "debug", "function", "assignment", "broadcast", "backward")
+CORE = (
+    *("variable", "debug", "function", "assignment", "broadcast", "examples"),
+    "backward",
+)
 BOOK = {
     f"dezero.{name}"
     for name in (

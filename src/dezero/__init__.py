@@ -27,6 +27,17 @@ from dezero import (
     random,
     viz,
 )
+from dezero.autodiff import (
+    checkpoint,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from dezero.backend import tracing
 from dezero.core import (
     Config,
@@ -127,6 +138,7 @@ __all__ = [
     "__version__",
     "as_array",
     "as_variable",
+    "checkpoint",
     "compile",
     "config",
     "core",
@@ -137,9 +149,14 @@ __all__ = [
     "datasets",
     "functions",
     "functions_conv",
+    "grad",
+    "hessian",
+    "hvp",
     "init",
     "io",
     "is_simple_core",
+    "jacobian",
+    "jvp",
     "layers",
     "models",
     "no_grad",
@@ -153,5 +170,8 @@ __all__ = [
     "transforms",
     "using_config",
     "utils",
+    "value_and_grad",
     "viz",
+    "vjp",
+    "vmap",
 ]

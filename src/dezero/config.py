@@ -29,6 +29,9 @@ class Switches(NamedTuple):
 switches: ContextVar[Switches] = ContextVar("dezero.switches", default=Switches())  # noqa: B039
 _names = Switches._fields
 
+# Whether what runs now ran before: what counts its calls does not count this one.
+recomputing: ContextVar[bool] = ContextVar("dezero.recomputing", default=False)
+
 
 def _require_switch(name: str) -> None:
     if name not in _names:

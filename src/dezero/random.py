@@ -14,10 +14,11 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend.batching import Level, active, joined, without_axis
 from dezero.backend.tracing import watcher
 
 _seed: int | None = None
@@ -97,8 +98,46 @@ def generator(xp: ModuleType | None = None) -> Any:
     xp = np if xp is None else xp
     seen_by = watcher()
     if seen_by is None:
-        return _current(xp)
-    return seen_by.source(functools.partial(_current, xp))
+        source = _current(xp)
+    else:
+        source = seen_by.source(functools.partial(_current, xp))
+    return _OfEach(source) if active.get() else source
+
+
+class _OfEach:
+    """A generator within vmap: every example has numbers of its own."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def rand(self, *shape: int) -> Any:
+        return self._drawn(self._source.rand, shape)
+
+    def randn(self, *shape: int) -> Any:
+        return self._drawn(self._source.randn, shape)
+
+    def _drawn(self, draw: Any, shape: tuple[int, ...]) -> Any:
+        levels = active.get()
+        x = draw(*(level.size for level in levels), *shape)
+        for level in levels:
+            x = without_axis(x, level.number)
+        return x
+
+    def __getattr__(self, name: str) -> Any:
+        draw = getattr(self._source, name)
+
+        def drawn(*args: Any, **kwargs: Any) -> Any:
+            return _each(active.get(), functools.partial(draw, *args, **kwargs))
+
+        return drawn
+
+
+def _each(levels: tuple[Level, ...], draw: Any) -> Any:
+    """One draw for every example, in their order."""
+    if not levels:
+        return draw()
+    (level, *inner) = levels
+    return joined([_each(tuple(inner), draw) for _ in range(level.size)], level.number)
 
 
 def _current(xp: ModuleType) -> Any:
@@ -120,3 +159,46 @@ def states() -> list[tuple[Any, Any]]:
         numpys = [g for name, g in _generators.items() if name == "numpy"]
     own = [] if current is np.random or current in numpys else [current]
     return [(g, g.get_state()) for g in (np.random, *numpys, *own)]
+
+
+class Moment(NamedTuple):
+    """Where the generators stood, and which they were."""
+
+    seed: int | None
+    generators: dict[str, Any]
+    states: list[tuple[Any, Any]]
+
+
+def moment() -> Moment:
+    """Now, for ``back_at``."""
+    held = states()
+    with _lock:
+        return Moment(_seed, dict(_generators), held)
+
+
+@contextlib.contextmanager
+def back_at(then: Moment) -> Iterator[None]:
+    """Draw in the block what was drawn after ``then``; go on afterwards as if not.
+
+    >>> then = moment()
+    >>> x = generator().rand()
+    >>> with back_at(then):
+    ...     generator().rand() == x
+    True
+    """
+    now = moment()
+    _go_to(then)
+    try:
+        yield
+    finally:
+        _go_to(now)
+
+
+def _go_to(then: Moment) -> None:
+    global _seed
+    with _lock:
+        _seed = then.seed
+        _generators.clear()
+        _generators.update(then.generators)
+    for one, state in then.states:
+        one.set_state(state)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dezero.backend.batching import BatchedArray
 from dezero.backend.tracing import TracedArray
 from dezero.errors import missing
 
@@ -55,7 +56,7 @@ def get_array_module(x: Any) -> ModuleType:
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` can be the data of a Variable: an ndarray of a known library."""
-    return isinstance(x, (np.ndarray, TracedArray)) or (
+    return isinstance(x, (np.ndarray, TracedArray, BatchedArray)) or (
         not isinstance(x, np.generic) and get_array_module(x) is not np
     )
 

@@ -7,6 +7,7 @@ cache, and the weights multiply it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -14,12 +15,37 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
+from dezero.backend.batching import BatchedArray, level_of
 from dezero.backend.threads import in_shares
 from dezero.backend.tracing import one_operation
 
 Result = TypeVar("Result")
+F = TypeVar("F", bound=Callable[..., Any])
 Pair = tuple[int, int]
 Windows = tuple[Pair, Pair, Pair]  # kernel size, stride, pad
+
+
+def of_images(function: F) -> F:
+    """A function of images (N, ...), for which those of a batch are more images.
+
+    It does so where all else is the same for all examples. A shape among the arguments
+    is that of the images.
+    """
+
+    @functools.wraps(function)
+    def call(x: Array, *args: Any, **kwargs: Any) -> Array:
+        if type(x) is not BatchedArray or level_of((args, kwargs)) >= x.level:
+            return function(x, *args, **kwargs)
+        count = x.count
+        given = [
+            (count * a[0], *a[1:]) if isinstance(a, tuple) and len(a) == 4 else a
+            for a in args
+        ]
+        y = call(x.value.reshape(count * len(x), *x.shape[1:]), *given, **kwargs)
+        y = y.reshape(count, len(y) // count, *y.shape[1:])
+        return BatchedArray(x.level, y)
+
+    return call  # type: ignore[return-value]
 
 
 def pair(x: Any) -> Pair:
@@ -97,6 +123,7 @@ def out_size(x_shape: Shape, kernel_size: Pair, stride: Pair, pad: Pair) -> Pair
     return OH, OW
 
 
+@of_images
 @one_operation
 def im2col_array(
     img: Array, kernel_size: Any, stride: Any, pad: Any, to_matrix: bool = True
@@ -127,6 +154,7 @@ def im2col_array(
     return col
 
 
+@of_images
 @one_operation
 def col2im_array(
     col: Array,
@@ -242,6 +270,7 @@ def windows_of_blocks(
         yield (images, rows), matrix.reshape(-1, KH * KW * C)
 
 
+@of_images
 @one_operation
 def convolve(
     x: Array, W: Array, stride: Pair, pad: Pair, b: Array | None = None
@@ -303,6 +332,7 @@ def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -
     return xp.ascontiguousarray(gW.reshape(KH, KW, C, O).transpose(3, 2, 0, 1))
 
 
+@of_images
 @one_operation
 def convolve_transposed(
     x: Array,

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from dezero.backend.batching import BatchedArray, each, level_of
 from dezero.errors import DezeroError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,11 +77,14 @@ def one_operation(function: F) -> F:
     """A function of bare arrays that a tracer sees as a single operation.
 
     For what is written with views, buffers and threads, of which a tracer could only
-    make a long list of small steps. Called without traced arrays it is as it was.
+    make a long list of small steps. Of a batch it computes example by example. Called
+    with plain arrays it is as it was.
     """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if BatchedArray.ever and level_of((args, kwargs)):
+            return each(call, args, kwargs)
         seen_by = _watcher.get()
         if seen_by is None or not any(map(is_traced, args)):
             return function(*args, **kwargs)
@@ -156,6 +160,8 @@ def kernel(function: F) -> F:
         x = args[0]
         if type(x) is not np.ndarray or x.size < LARGE:
             return function(*args)
+        if BatchedArray.ever and level_of(args):
+            return function(*args)
         key = tuple([getattr(a, "shape", a) for a in args])
         ran, result = native.run(function, args, key)
         return result if ran else function(*args)
@@ -177,7 +183,10 @@ def require(condition: Any, error: Callable[[Any, Any], Exception], x: Any) -> N
     >>> x = np.array([1, 2])
     >>> require(x.max() < 3, lambda low, high: ValueError(f'up to {high}'), x)
     """
-    if is_traced(condition):
+    if isinstance(condition, BatchedArray):  # of all examples at once
+        x = x.value if level_of(x) == condition.level else x
+        require(condition.value.all(), error, x)
+    elif is_traced(condition):
         seen_by = _watcher.get()
         if seen_by is not None:
             seen_by.require(condition, error, x)

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from dezero import random
+from dezero.backend.hooks import hooks_in_use
 from dezero.backend.threads import set_blas_threads
 from dezero.backend.tracing import watched_by, watcher
 from dezero.compiler import llvm
@@ -208,6 +209,7 @@ class CompiledStep:
             recorder = Recorder(trace, data_slot, _nothing)
             states = random.states()
             surroundings = Surroundings(self._function)
+            hooks = NameGuard("hooks in use", hooks_in_use, hooks_in_use())
             changed = ""
             try:
                 given = _lifted(leaves, recorder)
@@ -222,6 +224,7 @@ class CompiledStep:
                 del result  # and with it the graph behind it
                 effects = recorder.effects(final, again, loose)
                 guards: list[Guard | SharedGuard | NameGuard] = [
+                    hooks,
                     *surroundings.guards(),
                     *recorder.guards(),
                 ]

@@ -7,7 +7,7 @@ generation; ``backward()`` walks from the highest generation down.
 from dezero.backend import as_array
 from dezero.config import Config, no_grad, test_mode, using_config
 from dezero.core.assignment import assign, inputs_of
-from dezero.core.backward import propagate
+from dezero.core.backward import after_hooks, propagate
 from dezero.core.broadcast import BroadcastTo, SumTo, broadcast_to, sum_to
 from dezero.core.function import Function, apply_binary
 from dezero.core.variable import Parameter, Variable, as_input, as_variable
@@ -19,6 +19,7 @@ __all__ = [
     "Parameter",
     "SumTo",
     "Variable",
+    "after_hooks",
     "apply_binary",
     "as_array",
     "as_input",

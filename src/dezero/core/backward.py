@@ -17,22 +17,30 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import get_array_module
+from dezero.backend.batching import BatchedArray
+from dezero.backend.hooks import hooks_in_use
 from dezero.config import switches, using_config
 from dezero.core.assignment import assigned, inputs_of
 from dezero.core.broadcast import broadcasts, sum_to
 from dezero.core.debug import fingerprints, known
+from dezero.core.examples import fitted_examples
 from dezero.core.function import Function, wrap
 from dezero.core.variable import Variable
 from dezero.errors import GradientError
 
 
 def propagate(
-    root: Variable, seed: Variable, create_graph: bool, retain_grad: bool = False
+    root: Variable,
+    seed: Variable,
+    create_graph: bool,
+    retain_grad: bool = False,
+    since: int = 0,
 ) -> dict[Variable, Variable]:
     """The derivative of ``root`` by every leaf below it, weighted with ``seed``.
 
-    With ``retain_grad`` the Variables in between are in the answer, too. Touches no
-    ``grad``. Gradients in the answer may share arrays: ``backward`` parts them.
+    With ``retain_grad`` the Variables in between are in the answer, too. What was made
+    up to the time ``since`` on the clock counts as a leaf. Touches no ``grad``.
+    Gradients in the answer may share arrays: ``backward`` parts them.
     """
     grads = {root: seed}  # of each Variable reached, so far
     kept: dict[Variable, Variable] = {}
@@ -41,8 +49,10 @@ def propagate(
     # half the time of an attribute of a Function.
     waiting = {root.generation: [root]}
     generations = [-root.generation]  # a heap: the keys of waiting, highest first
-    debug = switches.get().debug
+    debug, hooked = switches.get().debug, bool(hooks_in_use())
     any_assigned = bool(assigned)
+    careful = debug or hooked or any_assigned
+    batched = BatchedArray.ever
     with using_config("enable_backprop", create_graph):
         while generations:
             ys = waiting.pop(-heappop(generations))
@@ -54,10 +64,13 @@ def propagate(
                 if func is None or y not in grads:
                     continue  # ran with another of its outputs
                 created = y.created
-                if any_assigned:
-                    func.inputs = inputs_of(func, created)
-                if debug:
-                    _check_contents(func)
+                if careful:
+                    if any_assigned:
+                        func.inputs = inputs_of(func, created)
+                    if debug:
+                        _check_contents(func)
+                    if hooked:
+                        _call_hooks(func, grads)
                 if y._written > created:
                     raise _written_behind(func, y)
                 try:
@@ -90,12 +103,14 @@ def propagate(
                         gx = _fitted(func, x, gx)
                         if gx is None:
                             continue
+                    if batched and BatchedArray in (type(gx._data), type(x._data)):
+                        gx = fitted_examples(gx, x)
                     before = grads.get(x)
                     if before is not None:
                         grads[x] = _sum(before, gx, x, summed, create_graph)
                         continue
                     grads[x] = gx
-                    if x.creator is None:
+                    if x.created <= since:  # a leaf: it was made at 0
                         continue
                     peers = waiting.get(x.generation)
                     if peers is None:
@@ -105,6 +120,30 @@ def propagate(
                         peers.append(x)
     grads.update(kept)
     return grads
+
+
+def _call_hooks(func: Function, grads: dict[Variable, Variable]) -> None:
+    """Show the gradients of the outputs, which are complete, to their hooks."""
+    for output in func.outputs:
+        y = output()
+        if y is not None and y._hooks is not None and y in grads:
+            grads[y] = after_hooks(y, grads[y])
+
+
+def after_hooks(x: Variable, gx: Variable) -> Variable:
+    """The gradient that the hooks of ``x`` make of ``gx``."""
+    for hook in x._hooks or ():
+        changed = hook(gx)
+        if changed is None:
+            continue
+        if not isinstance(changed, Variable) or changed.shape != x.shape:
+            shape = f" of shape {changed.shape}" if hasattr(changed, "shape") else ""
+            raise GradientError(
+                f"register_hook: expected the hook to return None or a Variable of "
+                f"shape {x.shape}, got {type(changed).__name__}{shape}"
+            )
+        gx = changed
+    return gx
 
 
 def _gradients_of_outputs(
@@ -138,7 +177,8 @@ def _sum(
     if create_graph:
         return before + gx
     total = before._data
-    if x in summed and total.dtype == gx._data.dtype:
+    one = type(gx._data) is not BatchedArray
+    if x in summed and one and total.dtype == gx._data.dtype:
         np.add(total, gx._data, out=total)
         return before
     total = total + gx._data
@@ -247,11 +287,15 @@ def backward(
     with _adding, using_config("enable_backprop", create_graph):
         while found:
             x, gx = found.popitem()
+            if type(gx._data) is BatchedArray:  # grad adds up what a loop would add
+                gx = fitted_examples(gx, x, running=())
+            if gx.dtype != x.dtype and x.dtype.kind in "fc":
+                gx = gx.astype(x.dtype)
+            if x._hooks is not None and x.creator is None:  # others were in the walk
+                gx = after_hooks(x, gx)
             if x.grad is not None:
                 _require_shape_of(x)
                 gx = x.grad + gx
-            if gx.dtype != x.dtype and x.dtype.kind in "fc":
-                gx = gx.astype(x.dtype)
             # A write into one grad (hooks do that) must show nowhere else, so its
             # array is one that nothing else can reach: copied, but only if it must be.
             if (

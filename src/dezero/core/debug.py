@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dezero.backend import Array, as_numpy
+from dezero.backend.batching import BatchedArray
 from dezero.config import using_config
 
 if TYPE_CHECKING:
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
     from dezero.core.variable import Variable
 
 
+def _values(x: Any) -> np.ndarray[Any, Any]:
+    """All numbers of an array; of a batch, those of all examples."""
+    while isinstance(x, BatchedArray):
+        x = x.value
+    return as_numpy(x)
+
+
 def _has_nan(x: Any) -> bool:
-    x = np.asarray(as_numpy(x))
+    x = _values(x)
     return x.dtype.kind in "fc" and bool(np.isnan(x).any())
 
 
@@ -68,5 +76,5 @@ def known(func: Function) -> list[Variable | None]:
 def fingerprints(func: Function) -> tuple[int, ...]:
     """A fingerprint of the data of each input and output."""
     return tuple(
-        0 if x is None else hash(as_numpy(x.data).tobytes()) for x in known(func)
+        0 if x is None else hash(_values(x.data).tobytes()) for x in known(func)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 from weakref import ref
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy import float32, float64, ndarray
 
 from dezero.backend import Array, is_array
+from dezero.backend.batching import Unbatchable, each, level_of
 from dezero.config import switches
 from dezero.core.debug import look
 from dezero.core.variable import Variable, as_input, clock
@@ -81,7 +83,10 @@ class Function:
 
         if self.inputs:  # used before: that call keeps its own state
             self = copy.copy(self)
-        ys = self.forward(*arrays)
+        try:
+            ys = self.forward(*arrays)
+        except Unbatchable:
+            ys = _one_by_one(self, arrays)
         kind = type(ys)
         if kind is not ndarray and kind is not float64 and kind is not float32:
             if isinstance(ys, tuple):
@@ -165,6 +170,30 @@ class Function:
         """A copy keeps what it was made with; of the graph it keeps nothing."""
         graph = ("inputs", "outputs", "output_specs", "fingerprints")
         return {k: v for k, v in self.__dict__.items() if k not in graph}
+
+
+def _one_by_one(func: Function, xs: Sequence[Array]) -> Any:
+    """What ``forward`` gives for a batch that it cannot take, one example at a time.
+
+    What it keeps on ``self`` is then a batch, too: ``backward`` will find all of it.
+    """
+    state = vars(func)
+    level = level_of([*xs, state])
+    if not level:
+        return func.forward(*xs)  # it was not about a batch: the error again
+
+    def forward(*xs: Array, **state: Any) -> Any:
+        one = _blank(type(func))
+        vars(one).update(state)
+        try:
+            ys = one.forward(*xs)
+        except Unbatchable:
+            ys = _one_by_one(one, xs)
+        return ys, vars(one)
+
+    ys, kept = each(forward, xs, state)
+    state.update(kept)
+    return ys
 
 
 _blank = object.__new__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from dezero.backend import Array, Shape, as_array, as_numpy, is_array, require_cupy
+from dezero.backend.hooks import Handle, Hooks
 
 if TYPE_CHECKING:
     from dezero.core.function import Function
@@ -75,6 +76,7 @@ class Variable:
     _retained: Variable | None = None  # the gradient that retain_grad put into grad
     # Until when, on the clock, other Variables stood for its value: see assignment.py.
     _earlier: tuple[tuple[int, ref[Variable]], ...] = ()
+    _hooks: Hooks | None = None
 
     __array_priority__ = 200
 
@@ -190,6 +192,7 @@ class Variable:
         """Make ``func`` the Function that made this Variable."""
         self.creator = func
         self.generation = func.generation + 1
+        self.created = next(clock)
 
     def cleargrad(self) -> None:
         """Forget the gradient; without this, the next ``backward()`` adds to it."""
@@ -198,7 +201,41 @@ class Variable:
     def unchain(self) -> None:
         """Cut this Variable off from the Function that made it: it is a leaf now."""
         self.creator = None
-        self.generation = 0
+        self.generation = self.created = 0
+
+    def register_hook(self, hook: Callable[[Variable], Variable | None]) -> Handle:
+        """Have ``hook(gx)`` called when the gradient of this Variable is complete.
+
+        What it returns, unless ``None``, takes the place of the gradient. It is called
+        at each walk that reaches this Variable, a leaf or not, before anything is added
+        to ``grad``. A deep copy has the same hooks; files have none.
+
+        Returns:
+            A handle, whose ``remove()`` takes the hook away, as does the end of
+            ``with x.register_hook(hook):``.
+
+        Raises:
+            TypeError: ``hook`` is not a function.
+            ValueError: This Variable gets no gradient.
+            GradientError: In the walk: it returned something other than ``None`` or a
+                Variable of the same shape.
+
+        >>> import numpy as np
+        >>> x = Variable(np.array(3.0))
+        >>> with x.register_hook(lambda gx: gx.clip(-1, 1)):
+        ...     (x ** 2).backward()
+        >>> x.grad
+        variable(1.0)
+        """
+        if not self.requires_grad:
+            who = f"'{self.name}'" if self.name else "one"
+            raise ValueError(
+                "register_hook: expected a Variable that gets a gradient, got "
+                f"{who} with requires_grad=False"
+            )
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks.add("register_hook", hook)
 
     # -- hung on by operators.py and backward.py, which stand below this file ------
 

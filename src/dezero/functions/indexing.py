@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array, Shape, get_array_module
+from dezero.backend.batching import BatchedArray, indexed, level_of, zeros_for
 from dezero.backend.tracing import is_traced, kernel, require
 from dezero.core import Function, Variable, as_input, sum_to
 from dezero.functions.reduction import sum
@@ -53,7 +54,7 @@ class GetItem(Function):
 
     def forward(self, x: Array) -> Array:
         self.x_shape = x.shape
-        return x[self.slices]
+        return indexed(x, self.slices)
 
     def backward(self, gy: Variable) -> Variable:
         return GetItemGrad(self.slices, self.x_shape)(gy)
@@ -68,9 +69,12 @@ class GetItemGrad(Function):
 
     def forward(self, gy: Array) -> Array:
         xp = get_array_module(gy)
-        if hasattr(self.slices, "dtype") and _repeats(self.slices) and xp is np:
+        if BatchedArray.ever and level_of((gy, self.slices)):
+            gx = zeros_for(self.shape, gy.dtype, gy, self.slices)
+        elif hasattr(self.slices, "dtype") and _repeats(self.slices) and xp is np:
             return _rows_added(gy, self.slices.astype(np.int64), self.shape[0])
-        gx = xp.zeros(self.shape, dtype=gy.dtype)
+        else:
+            gx = xp.zeros(self.shape, dtype=gy.dtype)
         if _repeats(self.slices):
             xp.add.at(gx, self.slices, gy)
         else:

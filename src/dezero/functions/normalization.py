@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dezero.backend import Array
-from dezero.config import Config
+from dezero.config import Config, recomputing
 from dezero.core import Function, Variable, as_input
 from dezero.functions.elementwise import sqrt
 from dezero.functions.reduction import as_floating, average, sum
@@ -50,7 +50,7 @@ class BatchNorm(Function):
         xc = x - mean
         var = _channel_sum(xc, xc) / count
         inv_std = 1 / np.sqrt(var + self.eps)
-        if Config.enable_backprop:
+        if Config.enable_backprop and not recomputing.get():
             self._update(mean, var, count)
         self.xc, self.inv_std = xc, inv_std
         y = xc * (gamma.reshape(shape) * inv_std)
@@ -59,10 +59,9 @@ class BatchNorm(Function):
 
     def _update(self, mean: Array, var: Array, count: int) -> None:
         unbiased = count / max(count - 1, 1)
-        self.avg_mean *= self.decay
-        self.avg_mean += (1 - self.decay) * mean.ravel()
-        self.avg_var *= self.decay
-        self.avg_var += (1 - self.decay) * unbiased * var.ravel()
+        mean, var = (1 - self.decay) * mean.ravel(), (1 - self.decay) * var.ravel()
+        self.avg_mean[...] = self.avg_mean * self.decay + mean
+        self.avg_var[...] = self.avg_var * self.decay + unbiased * var
 
     def backward(self, gy: Variable) -> Any:
         x, gamma, _ = self.inputs

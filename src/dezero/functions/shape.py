@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dezero.backend import Array, Shape, get_array_module
+from dezero.backend import Array, Shape
 from dezero.core import Function, Variable, as_input
 from dezero.core.broadcast import as_shape
 
@@ -169,7 +169,7 @@ def astype(x: Any, dtype: Any) -> Variable:
 
 class Copy(Function):
     def forward(self, x: Array) -> Array:
-        return get_array_module(x).array(x)
+        return x.copy("K")
 
     def backward(self, gy: Variable) -> Variable:
         return gy

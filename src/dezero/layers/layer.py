@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from weakref import ref
 
 from dezero.backend import Array
 from dezero.backend.files import PathLike, load_arrays, save_arrays
+from dezero.backend.hooks import Handle, Hooks
 from dezero.backend.tensors import SUFFIX, load_tensors, save_tensors
 from dezero.config import test_mode
 from dezero.core import Parameter
@@ -50,11 +51,18 @@ class Layer(Holder):
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         """Run ``forward``; remember, weakly, what went in and what came out."""
+        for hook in self.__dict__.get("_forward_pre_hooks", ()):
+            changed = hook(self, inputs)
+            if changed is not None:
+                inputs = changed if isinstance(changed, tuple) else (changed,)
         if self.training:
             outputs = self.forward(*inputs, **kwargs)
         else:
             with test_mode():
                 outputs = self.forward(*inputs, **kwargs)
+        for hook in self.__dict__.get("_forward_hooks", ()):
+            changed = hook(self, inputs, outputs)
+            outputs = outputs if changed is None else changed
         if not isinstance(outputs, tuple):
             outputs = (outputs,)
         self.__dict__["_last_call"] = _Call(inputs, outputs)
@@ -302,6 +310,55 @@ class Layer(Holder):
         """
         load = load_tensors if str(path).endswith(SUFFIX) else load_arrays
         fill(self, load(path), "load_weights", f" in '{path}'")
+
+    # -- hooks -------------------------------------------------------------------
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(layer, inputs)`` called before each ``forward``.
+
+        Args:
+            hook: Gets the layer and a tuple of its inputs; what it returns, unless
+                ``None``, takes their place: a tuple, or the only input.
+
+        Returns:
+            A handle, whose ``remove()`` takes the hook away, as does the end of
+            ``with layer.register_forward_pre_hook(hook):``. A deep copy of the layer
+            has the same hooks; files have none.
+
+        Raises:
+            TypeError: ``hook`` is not a function.
+
+        >>> import dezero.layers as L
+        >>> layer = L.Linear(1, in_size=2)
+        >>> with layer.register_forward_pre_hook(lambda layer, xs: xs[0][:1]):
+        ...     layer(np.zeros((5, 2))).shape
+        (1, 1)
+        """
+        hooks = self.__dict__.setdefault("_forward_pre_hooks", Hooks())
+        return hooks.add("register_forward_pre_hook", hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Have ``hook(layer, inputs, output)`` called after each ``forward``.
+
+        Args:
+            hook: Gets the layer, a tuple of its inputs, and what ``forward`` returned;
+                what it returns, unless ``None``, takes its place.
+
+        Returns:
+            A handle, as of ``register_forward_pre_hook``.
+
+        Raises:
+            TypeError: ``hook`` is not a function.
+
+        >>> import dezero.layers as L
+        >>> layer, seen = L.Linear(1, in_size=2), []
+        >>> with layer.register_forward_hook(lambda layer, xs, y: seen.append(y.shape)):
+        ...     y = layer(np.zeros((5, 2)))
+        >>> seen
+        [(5, 1)]
+        """
+        hooks = self.__dict__.setdefault("_forward_hooks", Hooks())
+        return hooks.add("register_forward_hook", hook)
 
 
 class _Call:
