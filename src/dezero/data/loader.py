@@ -7,13 +7,14 @@ import math
 import operator
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from dezero.backend import Array, require_cupy
 from dezero.data.dataset import Dataset, stack
+from dezero.errors import DataError
 
 Batch = tuple[Any, ...]
 
@@ -115,6 +116,7 @@ class DataLoader:
     def reset(self) -> None:
         """Draw a new order and go back to its first batch."""
         self.iteration = 0
+        self.position = 0  # batches of the running pass that were handed out
         self.index = (
             np.random.permutation(self.data_size)
             if self.shuffle
@@ -128,12 +130,18 @@ class DataLoader:
         self.fresh = False
         if type(self).__next__ is not DataLoader.__next__:
             return self  # a subclass in the book's manner, which steps by itself
-        return self._batches(self.index)
+        return self._batches(self.index, self.position)
 
-    def _batches(self, index: Array) -> Iterator[Batch]:
-        batches = map(self._batch, (self._rows(i, index) for i in range(len(self))))
-        yield from in_advance(batches, self.prefetch) if self.prefetch else batches
-        if self.index is index:  # no other pass has drawn an order since
+    def _batches(self, index: Array, start: int) -> Iterator[Batch]:
+        numbers = range(start, len(self))
+        batches = map(self._batch, (self._rows(i, index) for i in numbers))
+        if self.prefetch:
+            batches = in_advance(batches, self.prefetch)
+        for position, batch in enumerate(batches, start + 1):
+            if self.index is index:  # no other pass has drawn an order since
+                self.position = position
+            yield batch
+        if self.index is index:
             self.reset()
 
     def __next__(self) -> Batch:
@@ -145,6 +153,27 @@ class DataLoader:
         rows = self._rows(self.iteration, self.index)
         self.iteration += 1
         return self._batch(rows)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Where it is: the order of the running pass, and how much was handed out."""
+        return {"position": np.array(self.position), "order": self.index.copy()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Let the next pass be the rest of the one that ``state_dict`` was taken in.
+
+        Raises:
+            DataError: It is of another number of examples; nothing was changed.
+        """
+        if sorted(state) != ["order", "position"] or (
+            state["order"].shape != self.index.shape
+        ):
+            raise DataError(
+                f"{type(self).__name__}.load_state_dict: expected the state of a "
+                f"loader of {self.data_size} examples, got another"
+            )
+        self.position = int(state["position"])
+        self.index = state["order"].copy()
+        self.fresh = True
 
     def next(self) -> Batch:
         """``next(loader)``, as the book writes it."""

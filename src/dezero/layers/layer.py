@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -147,6 +147,40 @@ class Layer(Stateful):
         """
         for param in self.params():
             param.to_gpu()
+
+    # -- state -------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of its parameters by name; those without data yet are left out."""
+        return {
+            name: param.data.copy()
+            for name, param in self.named_params().items()
+            if param.data is not None
+        }
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take over what ``state_dict`` gave.
+
+        Raises:
+            DataError: The entries do not fit; nothing was changed.
+        """
+        places = {place.name: place for place in self._best_places().values()}
+        misfits = [f"{name}: unknown" for name in state if name not in places]
+        for name, place in places.items():
+            if name not in state:
+                if place.param.data is not None:
+                    misfits.append(f"{name}: missing")
+            elif not place.takes(state[name]):
+                misfits.append(
+                    f"{name}: expected {place}, got {_described(state[name])}"
+                )
+        if misfits:
+            raise DataError(
+                f"load_state_dict: expected the parameters of {type(self).__name__}, "
+                "got other entries:\n  " + "\n  ".join(misfits)
+            )
+        for name, array in state.items():
+            places[name].fill(array.copy())
 
     # -- files -------------------------------------------------------------------
 
