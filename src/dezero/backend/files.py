@@ -27,8 +27,8 @@ def write_atomically(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file that appears under its name only when it is complete.
 
     It is written beside its place under another name, flushed to the disk, then
-    renamed, which is flushed as well: it survives a power cut. After an error in the block nothing is left of it, and what was at
-    ``path`` before is still there.
+    renamed, and the folder is flushed: both survive a power cut. After an error in the
+    block nothing is left of it, and what was at ``path`` before is still there.
 
     Args:
         path: The name of the file; its folder must exist.

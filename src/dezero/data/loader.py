@@ -134,6 +134,7 @@ class DataLoader:
 
     def _batches(self, index: Array, start: int) -> Iterator[Batch]:
         numbers = range(start, len(self))
+        batches: Iterator[Batch]
         batches = map(self._batch, (self._rows(i, index) for i in numbers))
         if self.prefetch:
             batches = in_advance(batches, self.prefetch)
