@@ -252,3 +252,6 @@ class ElementwiseOptimizer(Optimizer):
         for name in settings:
             setattr(self, name, np.asarray(state[name]).item())
         self.state = loaded
+        for param in params:  # as after an update, so that none comes as a surprise
+            if param.data is not None and param.requires_grad:
+                param.data = self._made[param] = param.data.copy()
