@@ -25,8 +25,8 @@ from dezero.models import Sequential
 from dezero.optimizers import Adam, ClipGrad
 from dezero.train import Checkpoint
 
-STEPS = 60  # more than three epochs, so that there are kills in each part of one
-LONGEST = 0.5  # seconds of a life
+STEPS = 150  # fifteen epochs: kills fall in all parts of one
+LONGEST = 0.4  # seconds of a life
 
 
 def train(folder: Path, compile: bool) -> None:

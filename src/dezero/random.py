@@ -134,7 +134,7 @@ def load_state_dict(state: Mapping[str, Array]) -> None:
         words = tuple(state["python/words"].tolist())
         python.setstate((3, words, None if gauss is None else float(gauss)))
         np.random.RandomState().set_state(_for_numpy("numpy", state))
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise DataError(
             "random.load_state_dict: expected what random.state_dict gave, got a "
             f"state where {error!r}"

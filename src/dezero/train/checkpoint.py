@@ -368,7 +368,7 @@ def _go_back(part: Part, before: Any) -> None:
 def _memories(part: Part) -> dict[str, Array]:
     """The Variables in a Layer that are no parameters, such as ``h`` of an LSTM."""
     return {
-        f"{name}/{attribute}": value.data.copy()
+        f"{name}{attribute}": value.data.copy()
         for name, layer in _layers(part, "", {}).items()
         for attribute, value in vars(layer).items()
         if _is_memory(value) and value.data is not None
@@ -380,9 +380,9 @@ def _load_memories(part: Part, state: Mapping[str, Array]) -> None:
         for attribute, value in list(vars(layer).items()):
             if _is_memory(value):
                 setattr(layer, attribute, None)
-        for attribute, array in _under(name, state).items():
-            if "/" not in attribute:
-                setattr(layer, attribute, Variable(array))
+        for key, array in state.items():
+            if key.startswith(name) and "/" not in key[len(name) :]:
+                setattr(layer, key[len(name) :], Variable(array))
 
 
 def _is_memory(value: Any) -> bool:
@@ -390,7 +390,7 @@ def _is_memory(value: Any) -> bool:
 
 
 def _layers(value: Any, name: str, found: dict[str, Layer]) -> dict[str, Layer]:
-    """A Layer and all Layers in it, each by the first way to it."""
+    """A Layer and all Layers in it, each by the first way to it: ``'l0/'``."""
     parts: Any = ()
     if isinstance(value, Layer):
         if any(value is known for known in found.values()):
@@ -402,7 +402,7 @@ def _layers(value: Any, name: str, found: dict[str, Layer]) -> dict[str, Layer]:
     elif isinstance(value, dict):
         parts = value.items()
     for key, part in parts:
-        _layers(part, f"{name}/{key}", found)
+        _layers(part, f"{name}{key}/", found)
     return found
 
 
