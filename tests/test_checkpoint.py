@@ -85,10 +85,14 @@ def saved(folder: Path, steps: int = 3, every: int = 1, **options: Any) -> Check
 # -- kill -9 ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["eager", "compiled"])
-def test_killed_trainings_end_as_if_they_had_not_been(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "kills"), [("eager", 20), ("compiled", 15), ("fit", 15)]
+)
+def test_killed_trainings_end_as_if_they_had_not_been(
+    way: str, kills: int, tmp_path: Path
+) -> None:
     ran = subprocess.run(
-        [sys.executable, NIGHT, tmp_path, "25", way],
+        [sys.executable, NIGHT, tmp_path, str(kills), way],
         capture_output=True,
         text=True,
         timeout=250,
@@ -99,7 +103,7 @@ def test_killed_trainings_end_as_if_they_had_not_been(way: str, tmp_path: Path) 
             "DEZERO_HOME": str(tmp_path / "home"),
         },
     )
-    assert ran.stdout.startswith("25 kills, 0 checkpoints lost, "), ran.stdout
+    assert ran.stdout.startswith(f"{kills} kills, 0 checkpoints lost, "), ran
     assert (ran.returncode, ran.stderr) == (0, "")
 
 

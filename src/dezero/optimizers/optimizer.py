@@ -255,3 +255,5 @@ class ElementwiseOptimizer(Optimizer):
         for param in params:  # as after an update, so that none comes as a surprise
             if param.data is not None and param.requires_grad:
                 param.data = self._made[param] = param.data.copy()
+                if not self.moments:
+                    self.state[param] = []
