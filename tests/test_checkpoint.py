@@ -405,3 +405,18 @@ def test_a_state_of_random_numbers_is_checked() -> None:
         with pytest.raises(DataError, match=r"random\.load_state_dict: expected"):
             random.load_state_dict(broken)
         assert draw() == wanted
+
+
+def test_parameters_that_get_their_data_late(tmp_path: Path) -> None:
+    """The second step of a sequence shapes what joins it to the first."""
+    x = np.ones((2, 3), np.float32)
+    rnn = L.RNN(4)
+    rnn(x)
+    Checkpoint(tmp_path, rnn=rnn).save()
+    again = L.RNN(4)
+    assert Checkpoint(tmp_path, rnn=again).resume()
+    np.testing.assert_array_equal(again.x2h.W.data, rnn.x2h.W.data)
+    assert again.h2h.W.data is None
+    shaped = L.RNN(4, in_size=3)
+    with pytest.raises(DataError, match="h2h/W"):
+        Checkpoint(tmp_path, rnn=shaped).resume()

@@ -158,8 +158,8 @@ class Layer(Stateful):
             if param.data is not None
         }
 
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Take over what ``state_dict`` gave.
+    def load_state_dict(self, state: Mapping[str, Array], strict: bool = True) -> None:
+        """Take over what ``state_dict`` gave; unless ``strict``, some may be missing.
 
         Raises:
             DataError: The entries do not fit; nothing was changed.
@@ -168,7 +168,7 @@ class Layer(Stateful):
         misfits = [f"{name}: unknown" for name in state if name not in places]
         for name, place in places.items():
             if name not in state:
-                if place.param.data is not None:
+                if strict:
                     misfits.append(f"{name}: missing")
             elif not place.takes(state[name]):
                 misfits.append(

@@ -143,7 +143,7 @@ class Checkpoint:
                 parts than these. Nothing was changed.
             OSError: There is too little room on the disk for the next ones.
         """
-        damaged = []
+        damaged, found = [], False
         for path in self.files():
             try:
                 state = read(path)
@@ -151,6 +151,7 @@ class Checkpoint:
                 damaged.append((path, error))
                 continue
             self._load(state, path)
+            found = True
             for bad, reason in damaged:
                 warnings.warn(
                     f"Checkpoint: expected whole files, got a damaged '{bad}' "
@@ -172,7 +173,7 @@ class Checkpoint:
             partial.unlink(missing_ok=True)  # of a process that was killed
         self._begun = True
         self._require_room(self._state())
-        return self.steps > 0
+        return found
 
     def _load(self, state: dict[str, Array], path: Path) -> None:
         """Load all parts or none."""
@@ -192,7 +193,7 @@ class Checkpoint:
             for name in names:
                 part = self.parts[name]
                 undo.append((part, _before(part)))
-                part.load_state_dict(states[name])
+                _load_part(part, states[name])
             steps, kernels = int(own["steps"]), str(own["kernels"])
             random.load_state_dict(_under("random", own))
         except (DataError, ValueError, KeyError, TypeError) as error:
@@ -275,7 +276,7 @@ class Checkpoint:
         own |= _prefixed("random", random.state_dict())
         state: dict[str, Array] = {}
         for name, part in self.parts.items():
-            state |= _prefixed(name, part.state_dict())
+            state |= _prefixed(name, _state_of(part))
             own |= _prefixed(f"memory/{name}", _memories(part))
         return state | _prefixed(OWN, own)
 
@@ -345,6 +346,29 @@ def _prefixed(name: str, state: Mapping[str, Array]) -> dict[str, Array]:
 def _under(name: str, state: Mapping[str, Array]) -> dict[str, Array]:
     prefix = f"{name}/"
     return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _state_of(part: Part) -> dict[str, Array]:
+    """Its state; of a Layer what has data so far, as a recurrent one gets some late."""
+    if not isinstance(part, Layer):
+        return part.state_dict()
+    named = part.named_params().items()
+    return {name: p.data.copy() for name, p in named if p.data is not None}
+
+
+def _load_part(part: Part, state: dict[str, Array]) -> None:
+    if not isinstance(part, Layer):
+        part.load_state_dict(state)
+        return
+    named = part.named_params()
+    late = {name for name, p in named.items() if p.data is None and name not in state}
+    if late and (unknown := [name for name in state if name not in named]):
+        raise DataError(
+            f"expected the parameters {', '.join(named)}, got {', '.join(unknown)}"
+        )
+    part.load_state_dict(state, strict=not late)
+    if missing := [n for n in named if n not in state and n not in late]:
+        raise DataError(f"expected the parameters {', '.join(missing)}, got none")
 
 
 def _before(part: Part) -> Any:
