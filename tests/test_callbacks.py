@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,6 +228,9 @@ def test_tensorboard(tmp_path: Path) -> None:
     from tensorboardX.proto.event_pb2 import Event
 
     history = run(TensorBoard(tmp_path, every=5), epochs=2)
+    for thread in threading.enumerate():
+        if thread.name.startswith("QueueFeeder"):  # of tensorboardX, on its way out
+            thread.join(timeout=10)
     (path,) = tmp_path.iterdir()
     data = path.read_bytes()
     logged = []
