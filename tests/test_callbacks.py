@@ -290,40 +290,78 @@ def test_a_notebook_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- checkpoints in fit ----------------------------------------------------------------
 
 
-def press_ctrl_c(standing: Standing) -> None:
-    if standing.step == 7:
-        signal.raise_signal(signal.SIGINT)
+class Pressing:
+    """A loader and a callback that press Ctrl-C once, at some moment."""
+
+    def __init__(self, moment: str, loader: Any) -> None:
+        self.moment, self.loader = moment, loader
+
+    def press(self, moment: str) -> None:
+        if moment == self.moment:
+            self.moment = "never again"
+            signal.raise_signal(signal.SIGINT)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.press("test")
+        for i, batch in enumerate(self.loader):
+            self.press(f"test batch {i}")
+            yield batch
+
+    def after_batch(self, standing: Standing) -> None:
+        self.press(f"batch {standing.step}")
+
+    def after_epoch(self, standing: Standing) -> None:
+        self.press(f"epoch {standing.epoch}")
 
 
 @pytest.mark.parametrize("compile", [False, True])
-def test_ctrl_c_saves_and_the_rest_is_the_same(compile: bool, tmp_path: Path) -> None:
-    def train(folder: Path, **options: Any) -> tuple[History, list[Any]]:
+@pytest.mark.parametrize(
+    ("moment", "epochs", "step"),
+    [
+        ("batch 7", [1, 1.4], 7),
+        ("batch 10", [1, 2], 10),
+        ("test", [1], 5),
+        ("test batch 1", [1], 5),
+        ("epoch 2", [1, 2], 10),
+        ("epoch 3", [1, 2, 3], 15),
+    ],
+)
+def test_ctrl_c_saves_and_the_rest_is_the_same(
+    moment: str, epochs: list[float], step: int, compile: bool, tmp_path: Path
+) -> None:
+    def train(folder: Path, moment: str) -> tuple[History, list[Any]]:
         np.random.seed(0)
         model, optimizer, train, test = toy()
+        pressing = Pressing(moment, test)
         history = fit(
             model,
             optimizer,
             train,
-            test,
+            pressing,
             epochs=3,
+            metrics=[F1()],
             checkpoint=Checkpoint(folder, every=1000),
+            callbacks=[pressing],
             progress=quiet(),
             compile=compile,
-            **options,
         )
         return history, [p.data for p in model.params()]
 
-    history, wanted = train(tmp_path / "a")
+    history, wanted = train(tmp_path / "a", "never")
     assert history.stopped is None
-    first, _ = train(tmp_path / "b", on_batch=press_ctrl_c)
+    first, _ = train(tmp_path / "b", moment)
     assert first.stopped == "interrupted"
-    assert [row.epoch for row in first] == [1, 1.4]
-    assert [p.name for p in (tmp_path / "b").iterdir()] == ["step-00000007.npz"]
-    again, found = train(tmp_path / "b")
+    assert [row.epoch for row in first] == epochs
+    assert [p.name for p in (tmp_path / "b").iterdir()] == [f"step-{step:08}.npz"]
+    again, found = train(tmp_path / "b", "never")
     assert again.csv() == history.csv()
+    assert again.stopped is None
     for p, q in zip(wanted, found, strict=True):
         np.testing.assert_array_equal(p, q)
-    done, found = train(tmp_path / "b")  # there is nothing left to do
+    done, found = train(tmp_path / "b", "never")  # there is nothing left to do
     assert done.csv() == history.csv()
     np.testing.assert_array_equal(wanted[0], found[0])
 

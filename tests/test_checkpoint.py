@@ -25,7 +25,7 @@ from dezero.errors import DataError
 from dezero.models import MLP, Sequential
 from dezero.optimizers import SGD, Adam
 from dezero.train import Checkpoint
-from dezero.train.checkpoint import read, write
+from dezero.train.archive import read, write
 
 NIGHT = Path(__file__).parent / "night.py"
 SOURCE = Path(dezero.__file__).parents[1]

@@ -79,7 +79,7 @@ def test_train_eval_predict_on_images(capsys: pytest.CaptureFixture[str]) -> Non
     out = says("eval runs/a --weights weights --confusion", capsys)
     loss, accuracy = rows[-1].split(",")[3:5]
     assert out.startswith(
-        f"loss      {float(loss):.4f}\naccuracy  {float(accuracy):.2%}\n\n"
+        f"loss        {float(loss):.4f}\naccuracy    {float(accuracy):.2%}\n\n"
     )
     assert sum(map(int, re.findall(r"\d+", out.split("9\n", 1)[1]))) == 60 + 45
 

@@ -63,10 +63,10 @@ def run(options: argparse.Namespace) -> bool:
         task.accuracy,
         [*metrics, *([matrix] if options.confusion else [])],
     )
-    print(f"loss      {scores.loss:.4f}")
-    print(f"accuracy  {scores.accuracy:.2%}")
+    print(f"loss        {scores.loss:.4f}")
+    print(f"accuracy    {scores.accuracy:.2%}")
     for metric in metrics:
-        print(f"{metric.name:9} {metric.value:.4f}")
+        print(f"{metric.name:10}  {metric.value:.4f}")
     if options.confusion:
         _show(matrix.value, task.names)
     return True

@@ -18,12 +18,13 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from dezero import random
-from dezero.backend import Array, as_numpy
-from dezero.backend.files import PathLike, load_arrays, write_atomically
+from dezero.backend import Array
+from dezero.backend.files import PathLike, write_atomically
 from dezero.backend.tracing import settle
-from dezero.core import Parameter, Variable
 from dezero.errors import DataError, closest
 from dezero.layers import Layer
+from dezero.train.archive import read, write
+from dezero.train.memories import load_memories, memories
 
 OWN = "checkpoint"  # the name of what it keeps beside the parts
 NAME = re.compile(r"step-(\d{8,})\.npz")
@@ -204,7 +205,7 @@ class Checkpoint:
                 f"'{name}': {error}"
             ) from error
         for name in names:
-            _load_memories(self.parts[name], _under(f"memory/{name}", own))
+            load_memories(self.parts[name], _under(f"memory/{name}", own))
         settle(kernels)
         self.steps = steps
 
@@ -277,7 +278,7 @@ class Checkpoint:
         state: dict[str, Array] = {}
         for name, part in self.parts.items():
             state |= _prefixed(name, _state_of(part))
-            own |= _prefixed(f"memory/{name}", _memories(part))
+            own |= _prefixed(f"memory/{name}", memories(part))
         return state | _prefixed(OWN, own)
 
     # -- what can be known before ------------------------------------------------
@@ -384,107 +385,3 @@ def _go_back(part: Part, before: Any) -> None:
             param.data = data
     else:
         part.load_state_dict(before)
-
-
-# -- what recurrent layers remember ----------------------------------------------------
-
-
-def _memories(part: Part) -> dict[str, Array]:
-    """The Variables in a Layer that are no parameters, such as ``h`` of an LSTM."""
-    return {
-        f"{name}{attribute}": value.data.copy()
-        for name, layer in _layers(part, "", {}).items()
-        for attribute, value in vars(layer).items()
-        if _is_memory(value) and value.data is not None
-    }
-
-
-def _load_memories(part: Part, state: Mapping[str, Array]) -> None:
-    for name, layer in _layers(part, "", {}).items():
-        for attribute, value in list(vars(layer).items()):
-            if _is_memory(value):
-                setattr(layer, attribute, None)
-        for key, array in state.items():
-            if key.startswith(name) and "/" not in key[len(name) :]:
-                setattr(layer, key[len(name) :], Variable(array))
-
-
-def _is_memory(value: Any) -> bool:
-    return isinstance(value, Variable) and not isinstance(value, Parameter)
-
-
-def _layers(value: Any, name: str, found: dict[str, Layer]) -> dict[str, Layer]:
-    """A Layer and all Layers in it, each by the first way to it: ``'l0/'``."""
-    parts: Any = ()
-    if isinstance(value, Layer):
-        if any(value is known for known in found.values()):
-            return found
-        found[name] = value
-        parts = value._parts()
-    elif isinstance(value, (list, tuple)):
-        parts = enumerate(value)
-    elif isinstance(value, dict):
-        parts = value.items()
-    for key, part in parts:
-        _layers(part, f"{name}{key}/", found)
-    return found
-
-
-# -- the file --------------------------------------------------------------------------
-
-
-def write(path: PathLike, arrays: Mapping[str, Array]) -> None:
-    """Write named arrays and the SHA-256 of them all, whole or not at all.
-
-    It is an uncompressed ``.npz``, which ``np.load`` reads; the checksum is the comment
-    of the archive.
-    """
-    import hashlib
-    import zipfile
-
-    digest = hashlib.sha256()
-    with (
-        write_atomically(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        for name, array in arrays.items():
-            array = np.asarray(as_numpy(array), order="C")
-            _take_in(digest, name, array)
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = np.lib.format.header_data_from_array_1_0(array)
-                np.lib.format.write_array_header_1_0(member, header)
-                member.write(_bytes(array))
-        archive.comment = digest.hexdigest().encode()
-
-
-def read(path: PathLike) -> dict[str, Array]:
-    """Read what ``write`` wrote.
-
-    Raises:
-        DataError: It is not what was written.
-        OSError: It cannot be read.
-    """
-    import hashlib
-    import zipfile
-
-    arrays = load_arrays(path)
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        _take_in(digest, name, array)
-    with zipfile.ZipFile(path) as archive:
-        wanted = archive.comment.decode("ascii", "replace")
-    if digest.hexdigest() != wanted:
-        raise DataError(
-            f"load: expected the SHA-256 {wanted[:16] or 'in its comment'}, got "
-            f"{digest.hexdigest()[:16]} in '{path}'"
-        )
-    return arrays
-
-
-def _take_in(digest: Any, name: str, array: Array) -> None:
-    digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-    digest.update(_bytes(array))
-
-
-def _bytes(array: Array) -> memoryview:
-    return np.asarray(array, order="C").reshape(-1).view(np.uint8).data

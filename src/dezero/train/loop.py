@@ -72,7 +72,8 @@ def fit(
         accuracy: A score to report, a function of the same; ``None`` for none.
         metrics: What else to measure on the test data. Those that are numbers become
             columns of the history, ``test_f1`` and so on.
-        schedule: Its ``step()`` is called after every update.
+        schedule: Its ``step()`` is called after every update. (One that looks at the
+            scores is stepped by ``on_epoch``, and made a part of the checkpoint.)
         checkpoint: Where the training is saved, and goes on from if there is
             something: a program that was killed is simply started again. Model,
             optimizer, loader, schedule, history and callbacks become parts of it.
