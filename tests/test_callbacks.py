@@ -17,7 +17,6 @@ import pytest
 import dezero
 import dezero.layers as L
 from dezero import DataLoader
-from dezero.backend import tracing
 from dezero.errors import DataError, MissingDependencyError
 from dezero.models import MLP
 from dezero.optimizers import SGD
@@ -43,11 +42,10 @@ from dezero.train import (
 
 @pytest.fixture(autouse=True)
 def _settings() -> Iterator[None]:
-    """Ctrl-C arrives; and a checkpoint's use of kernels does not outlast the test."""
+    """Ctrl-C arrives, even where the tests run in the background, deaf to it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-    tracing._settled = False
 
 
 def quiet() -> Progress:

@@ -20,7 +20,6 @@ import dezero
 import dezero.functions as F
 import dezero.layers as L
 from dezero import DataLoader, random
-from dezero.backend import tracing
 from dezero.errors import DataError
 from dezero.models import MLP, Sequential
 from dezero.optimizers import SGD, Adam
@@ -29,13 +28,6 @@ from dezero.train.archive import read, write
 
 NIGHT = Path(__file__).parent / "night.py"
 SOURCE = Path(dezero.__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def _unsettled() -> Iterator[None]:
-    """A checkpoint has kernels used at once, which would outlast the test."""
-    yield
-    tracing._settled = False
 
 
 def toy() -> tuple[Any, Any, DataLoader]:

@@ -17,7 +17,6 @@ import pytest
 
 import dezero
 from dezero import cli
-from dezero.backend import tracing
 from dezero.cli import bench, doctor
 from dezero.cli import config as configs
 from dezero.cli import task as tasks
@@ -37,7 +36,6 @@ def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-    tracing._settled = False
 
 
 def says(words: str, capsys: pytest.CaptureFixture[str], code: int = 0) -> str:

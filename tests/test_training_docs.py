@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 import dezero
 from dezero import cli
-from dezero.backend import tracing
 from dezero.cli import config as configs
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -21,12 +19,6 @@ PAGE = (DOCS / "training.md").read_text("utf-8")
 
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
-
-
-@pytest.fixture(autouse=True)
-def _settings() -> Iterator[None]:
-    yield
-    tracing._settled = False
 
 
 def test_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
