@@ -300,7 +300,11 @@ def test_ctrl_c_before_the_first_step_leaves_no_folder(
             "demo digits",
             "dezero: expected the options that dezero demo --help lists, got 'digits'",
         ),
-        ("dmeo --quick", "dezero: expected demo, got 'dmeo'; did you mean 'demo'?"),
+        (
+            "dmeo --quick",
+            "dezero: expected demo, train, eval, predict, summary, graph, bench or "
+            "doctor, got 'dmeo'; did you mean 'demo'?",
+        ),
     ],
 )
 def test_wrong_options(

@@ -13,6 +13,10 @@ class GradientError(DezeroError, RuntimeError):
     """``backward`` was asked for what the recorded graph cannot give."""
 
 
+class UsageError(DezeroError, ValueError):
+    """What a user asked for on the command line, or in its file, cannot be."""
+
+
 class DataError(DezeroError, ValueError):
     """A file is not what its name promises: truncated, damaged, of another kind."""
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend import Array
 from dezero.backend.batching import Level, active, joined, without_axis
 from dezero.backend.tracing import watcher
+from dezero.errors import DataError
 
 _seed: int | None = None
 _generators: dict[str, Any] = {}  # of our own, by the name of the array library
@@ -202,3 +205,88 @@ def _go_to(then: Moment) -> None:
         _generators.update(then.generators)
     for one, state in then.states:
         one.set_state(state)
+
+
+# -- for checkpoints -------------------------------------------------------------------
+
+
+def state_dict() -> dict[str, Array]:
+    """All that the next random numbers of this process depend on.
+
+    The states of NumPy's global generator, of our own if there is one, and of
+    Python's ``random``. CuPy's generators are not in it: they keep theirs.
+
+    Raises:
+        TypeError: NumPy's global generator is not the Mersenne Twister it starts as.
+
+    >>> state = dezero.random.state_dict()
+    >>> x = dezero.random.generator().rand()
+    >>> dezero.random.load_state_dict(state)
+    >>> x == dezero.random.generator().rand()
+    True
+    """
+    state = _numpy_state("numpy", np.random)
+    with _lock:
+        if _seed is not None:
+            state["seed"] = np.array(_seed)
+        if "numpy" in _generators:
+            state |= _numpy_state("own", _generators["numpy"])
+    _, words, gauss = random.getstate()
+    state["python/words"] = np.array(words, np.int64)
+    if gauss is not None:
+        state["python/gauss"] = np.array(gauss)
+    return state
+
+
+def load_state_dict(state: Mapping[str, Array]) -> None:
+    """Go back to what ``state_dict`` gave.
+
+    Raises:
+        DataError: It is no state of random numbers; nothing was changed.
+    """
+    global _seed
+    try:
+        own = None
+        if "own/words" in state:
+            own = np.random.RandomState()
+            own.set_state(_for_numpy("own", state))
+        seed_of_own = int(state["seed"]) if "seed" in state else None
+        python = random.Random()
+        gauss = state.get("python/gauss")
+        words = tuple(state["python/words"].tolist())
+        python.setstate((3, words, None if gauss is None else float(gauss)))
+        np.random.RandomState().set_state(_for_numpy("numpy", state))
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            "random.load_state_dict: expected what random.state_dict gave, got a "
+            f"state where {error!r}"
+        ) from error
+    np.random.set_state(_for_numpy("numpy", state))
+    random.setstate(python.getstate())
+    with _lock:
+        _seed = seed_of_own
+        _generators.clear()
+        if own is not None:
+            _generators["numpy"] = own
+
+
+def _numpy_state(name: str, source: Any) -> dict[str, Array]:
+    state = source.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
+        raise TypeError(
+            "random.state_dict: expected the Mersenne Twister that np.random starts "
+            f"as, got {state['bit_generator']}; write np.random.set_bit_generator("
+            "np.random.MT19937())"
+        )
+    return {
+        f"{name}/words": state["state"]["key"].copy(),
+        f"{name}/position": np.array(state["state"]["pos"]),
+        f"{name}/has_gauss": np.array(state["has_gauss"]),
+        f"{name}/gauss": np.array(state["gauss"]),
+    }
+
+
+def _for_numpy(name: str, state: Mapping[str, Array]) -> tuple[Any, ...]:
+    parts = ("words", "position", "has_gauss", "gauss")
+    words, *numbers = (state[f"{name}/{part}"] for part in parts)
+    return ("MT19937", words, *(number.item() for number in numbers))

@@ -27,8 +27,8 @@ def write_atomically(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a file that appears under its name only when it is complete.
 
     It is written beside its place under another name, flushed to the disk, then
-    renamed. After an error in the block nothing is left of it, and what was at
-    ``path`` before is still there.
+    renamed, and the folder is flushed: both survive a power cut. After an error in the
+    block nothing is left of it, and what was at ``path`` before is still there.
 
     Args:
         path: The name of the file; its folder must exist.
@@ -51,9 +51,22 @@ def write_atomically(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _flush_folder(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """See to it that a new name in a folder is on the disk."""
+    if os.name == "nt":  # which does not open folders
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives cannot
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def with_suffix(path: PathLike, suffix: str) -> Path:

@@ -45,6 +45,12 @@ def _blas_switches() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
     return None
 
 
+def blas_threads() -> int | None:
+    """How many threads BLAS uses; ``None`` where that cannot be asked."""
+    switches = _blas_switches()
+    return None if switches is None else switches[0]()
+
+
 def set_blas_threads(n: int) -> None:
     """Have BLAS, and what is worked on in shares, use so many threads from now on."""
     global _usual

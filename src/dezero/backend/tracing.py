@@ -8,6 +8,7 @@ something from one call to the next, whose attributes are watched meanwhile.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
@@ -96,12 +97,14 @@ def one_operation(function: F) -> F:
 # -- native kernels for eager computations --------------------------------------------
 
 LARGE = 1 << 15  # elements from which on a native kernel pays for finding it
-TRIALS = 2  # large calls of a function until it is worth compiling
+TRIALS = 2  # large calls of a function until it is worth compiling; or see `settle`
 SHAPES = 16  # for which a function is compiled; what is called with more stays NumPy's
 
 # Compiles a function of arrays, or says that there is no way to: the front door of the
 # package puts it here, as no floor below the compiler may import it.
 provide: Callable[[Callable[..., Any]], Callable[..., Any] | None] | None = None
+_natives: dict[str, Native] = {}  # of functions, by their names
+_settled = False  # whether kernels are used from the first call on
 
 
 class Native:
@@ -119,7 +122,8 @@ class Native:
     def ready(self, function: Callable[..., Any], key: Any) -> bool:
         """Whether there is one, for arguments of this kind."""
         self.calls += 1
-        if self.hopeless or provide is None or self.calls <= TRIALS:
+        trying = self.calls <= TRIALS and not _settled
+        if self.hopeless or provide is None or trying:
             return False
         if key not in self.shapes:
             if len(self.shapes) >= SHAPES:
@@ -153,7 +157,7 @@ def kernel(function: F) -> F:
     and one meaning: results differ from NumPy's in the last digit or not at all. It is
     used for large arrays, and where llvmlite is installed.
     """
-    native = Native()
+    native = _natives[f"{function.__module__}.{function.__name__}"] = Native()
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
@@ -167,6 +171,27 @@ def kernel(function: F) -> F:
         return result if ran else function(*args)
 
     return call  # type: ignore[return-value]
+
+
+def settle(shapes: str | None = None) -> str:
+    """Use kernels from the first call on, for the shapes that an earlier process did.
+
+    A kernel and NumPy may differ in the last digit. When a training that was cut off
+    goes on in another process, both must take the same of the two for every call.
+
+    Args:
+        shapes: What this function gave in that process.
+
+    Returns:
+        The shapes that kernels are used for, as text.
+    """
+    global _settled
+    _settled = True
+    for name, known in (ast.literal_eval(shapes) if shapes else {}).items():
+        if name in _natives:
+            _natives[name].shapes = set(known)
+    found = {name: list(native.shapes) for name, native in _natives.items()}
+    return repr({name: known for name, known in found.items() if known})
 
 
 def require(condition: Any, error: Callable[[Any, Any], Exception], x: Any) -> None:

@@ -8,20 +8,25 @@ What it comes to, for each epoch and each batch ``x, t``, is four lines:
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dezero.functions as F
+from dezero.backend.tracing import is_traced
+from dezero.compiler import NonFiniteError
 from dezero.compiler import compile as compiled
 from dezero.core import Variable, no_grad, test_mode
-from dezero.train.history import History, Row
+from dezero.train.checkpoint import Checkpoint
+from dezero.train.history import History
+from dezero.train.interrupt import uninterrupted
+from dezero.train.metrics import Metric
 from dezero.train.progress import Progress, Standing
+from dezero.train.run import Run
 
 Criterion = Callable[[Any, Any], Variable]  # of the model's output and the labels
 Step = Callable[[Any, Any], tuple[Variable, Variable | None]]  # of a batch
+TestStep = Callable[[Any, Any], tuple[Variable, Variable | None, Any]]
 
 
 class Scores(NamedTuple):
@@ -40,6 +45,10 @@ def fit(
     epochs: int = 1,
     loss: Criterion = F.softmax_cross_entropy,
     accuracy: Criterion | None = F.accuracy,
+    metrics: Sequence[Metric] = (),
+    schedule: Any = None,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Sequence[Any] = (),
     history: History | None = None,
     progress: Progress | None = None,
     on_batch: Callable[[Standing], None] | None = None,
@@ -49,7 +58,8 @@ def fit(
     """Train a model and keep a history of it.
 
     Ctrl-C (a ``KeyboardInterrupt``) comes through between two steps, never within
-    one, and ``history`` then ends with the part of the epoch that was done.
+    one, and ``history`` then ends with the part of the epoch that was done. (A second
+    Ctrl-C does not wait.) With a ``checkpoint`` it is saved, and ``fit`` returns.
 
     Args:
         model: What is called with a batch of inputs.
@@ -60,6 +70,14 @@ def fit(
         epochs: How often to go through the training data.
         loss: What is made small: a function of the model's output and ``t``.
         accuracy: A score to report, a function of the same; ``None`` for none.
+        metrics: What else to measure on the test data. Those that are numbers become
+            columns of the history, ``test_f1`` and so on.
+        schedule: Its ``step()`` is called after every update. (One that looks at the
+            scores is stepped by ``on_epoch``, and made a part of the checkpoint.)
+        checkpoint: Where the training is saved, and goes on from if there is
+            something: a program that was killed is simply started again. Model,
+            optimizer, loader, schedule, history and callbacks become parts of it.
+        callbacks: What else to do; see ``dezero.train.Callback``.
         history: Where the rows go, also those of an interrupted training; those
             already there are taken for earlier epochs of the same training.
         progress: What says how far it is; the standard output if ``None``.
@@ -72,9 +90,12 @@ def fit(
         The history.
 
     Raises:
-        ValueError: ``epochs`` is below 1, or a loader has no batch.
+        ValueError: ``epochs`` is below 1, or a loader has no batch, or fewer than its
+            length; or there are ``metrics`` and no ``test_loader``.
+        TypeError: With ``checkpoint``, a part has no ``state_dict()``.
         CompileError: With ``compile``, the step reads values.
-        NonFiniteError: With ``compile``, the loss became NaN or infinite.
+        NonFiniteError: The loss became NaN or infinite. That step was not taken.
+        OSError: A checkpoint cannot be written.
 
     >>> from dezero.models import MLP
     >>> digits = dezero.DataLoader(dezero.datasets.Digits(), batch_size=100)
@@ -88,42 +109,87 @@ def fit(
     """
     if epochs < 1:
         raise ValueError(f"fit: expected epochs of at least 1, got {epochs}")
-    batches = _batches("fit", train_loader)
-    history = History() if history is None else history
-    earlier = history[-1].epoch if history else 0.0
-    progress = Progress() if progress is None else progress
+    if metrics and test_loader is None:
+        raise ValueError("fit: expected a test_loader to measure metrics on, got none")
+    run = Run(epochs, _batches("fit", train_loader), history)
+    callbacks = [Progress() if progress is None else progress, *callbacks]
     step = _training_step(model, optimizer, loss, accuracy)
     test_step = _test_step(model, loss, accuracy)
     if compile:
         step, test_step = compiled(step), compiled(test_step)
-    with contextlib.closing(progress):
-        for epoch in range(1, epochs + 1):
-            standing = Standing(epoch, epochs, batches)
-            try:
-                for x, t in train_loader:
-                    with uninterrupted():
-                        standing.add(*_scores(*step(x, t)), samples=len(t))
-                    progress.after_batch(standing)
-                    if on_batch is not None:
-                        on_batch(standing)
+    if checkpoint is not None:
+        parts = {"model": model, "optimizer": optimizer, "loader": train_loader}
+        kept = {f"callback{i}": part for i, part in enumerate(callbacks)}
+        parts |= {k: part for k, part in kept.items() if hasattr(part, "state_dict")}
+        if schedule is not None:
+            parts["schedule"] = schedule
+        checkpoint.add(run=run, **parts)
+        checkpoint.resume()
+
+    def after(what: str, own: Callable[[Standing], None] | None) -> None:
+        for callback in callbacks:
+            getattr(callback, what, _nothing)(run.standing)
+        if own is not None:
+            own(run.standing)
+
+    def train(batches: Iterator[Any]) -> None:
+        """One step, and all that goes with it."""
+        batch = next(batches, None)
+        standing = run.standing
+        if batch is None:
+            raise ValueError(
+                f"fit: expected {standing.batches} batches, which is the length of the "
+                f"loader, got {standing.batch}"
+            )
+        x, t = batch
+        try:
+            scores = _scores(*step(x, t))
+        except FloatingPointError as error:
+            if checkpoint is not None:
+                checkpoint.wait()
+            raise NonFiniteError(run.not_finite(error, checkpoint)) from error
+        if schedule is not None:
+            schedule.step()
+        standing.add(*scores, samples=len(t))
+        after("after_batch", on_batch)
+        if standing.batch == standing.batches:
+            next(batches, None)  # ends the pass: the loader gets its next order
+        if checkpoint is not None:
+            checkpoint.step()
+
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            stack.callback(getattr(callback, "close", _nothing))
+        after("begin", None)
+        try:
+            while (standing := run.standing).epoch <= epochs and standing.stop is None:
+                if standing.batch < standing.batches:
+                    batches = iter(train_loader)
+                    while standing.batch < standing.batches:
+                        with run.whole_block():
+                            train(batches)
                 if test_loader is not None:
-                    scores = _evaluate(test_step, test_loader)
-                    standing.test_loss, standing.test_accuracy = scores
-            finally:
-                if standing.batch > 0:
-                    history.append(
-                        Row(
-                            earlier + standing.epochs_done,
-                            standing.loss,
-                            standing.accuracy,
-                            standing.test_loss,
-                            standing.test_accuracy,
-                        )
-                    )
-            progress.after_epoch(standing)
-            if on_epoch is not None:
-                on_epoch(standing)
-    return history
+                    run.take(_evaluate(test_step, test_loader, metrics), metrics)
+                with run.whole_block():
+                    run.note()
+                    after("after_epoch", on_epoch)
+                    run.next_epoch()
+        except KeyboardInterrupt:
+            if checkpoint is None or not run.whole:
+                raise
+            checkpoint.save()
+            run.history.stopped = "interrupted"
+        else:
+            if checkpoint is not None:
+                checkpoint.save()
+            run.history.stopped = run.standing.stop
+        finally:
+            run.note()
+    return run.history
+
+
+def _nothing(*_: Any) -> None:
+    pass
 
 
 def _training_step(
@@ -134,6 +200,8 @@ def _training_step(
     def step(x: Any, t: Any) -> tuple[Variable, Variable | None]:
         y = model(x)
         error = loss(y, t)
+        if not is_traced(error.data) and not math.isfinite(float(error)):
+            raise FloatingPointError(f"the loss is {float(error)}")
         model.cleargrads()
         error.backward()
         optimizer.update()
@@ -142,10 +210,10 @@ def _training_step(
     return step
 
 
-def _test_step(model: Any, loss: Criterion, accuracy: Criterion | None) -> Step:
-    def step(x: Any, t: Any) -> tuple[Variable, Variable | None]:
+def _test_step(model: Any, loss: Criterion, accuracy: Criterion | None) -> TestStep:
+    def step(x: Any, t: Any) -> tuple[Variable, Variable | None, Any]:
         y = model(x)
-        return loss(y, t), None if accuracy is None else accuracy(y, t)
+        return loss(y, t), None if accuracy is None else accuracy(y, t), y
 
     return step
 
@@ -159,8 +227,13 @@ def evaluate(
     loader: Any,
     loss: Criterion = F.softmax_cross_entropy,
     accuracy: Criterion | None = F.accuracy,
+    metrics: Sequence[Metric] = (),
 ) -> Scores:
     """Loss and accuracy of a model on all samples of a loader, in test mode.
+
+    Args:
+        model, loader, loss, accuracy: As in ``fit``.
+        metrics: What else to measure; read their ``value`` afterwards.
 
     Raises:
         ValueError: The loader has no batch.
@@ -170,16 +243,20 @@ def evaluate(
     >>> scores.accuracy
     0.5
     """
-    return _evaluate(_test_step(model, loss, accuracy), loader)
+    return _evaluate(_test_step(model, loss, accuracy), loader, metrics)
 
 
-def _evaluate(step: Step, loader: Any) -> Scores:
+def _evaluate(step: TestStep, loader: Any, metrics: Sequence[Metric]) -> Scores:
     standing = Standing(1, 1, batches=_batches("evaluate", loader))
+    for metric in metrics:
+        metric.reset()
     with no_grad(), test_mode():
         for x, t in loader:
             with uninterrupted():  # a step that is being compiled borrows the model
-                scores = _scores(*step(x, t))
-            standing.add(*scores, samples=len(t))
+                error, right, y = step(x, t)
+                standing.add(*_scores(error, right), samples=len(t))
+                for metric in metrics:
+                    metric.update(y, t)
     return Scores(standing.loss, standing.accuracy)
 
 
@@ -187,26 +264,3 @@ def _batches(operation: str, loader: Any) -> int:
     if len(loader) == 0:
         raise ValueError(f"{operation}: expected a loader with batches, got none")
     return len(loader)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of a block, so that nothing is left half done.
-
-    >>> with uninterrupted():
-    ...     total = sum(range(10))
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(
-        handler
-    ):
-        yield  # signals come to the main thread; or nobody listens for this one
-        return
-    waiting: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *arrived: waiting.append(arrived))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if waiting:
-        handler(*waiting[-1])
