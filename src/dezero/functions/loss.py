@@ -328,7 +328,7 @@ def _weighed(
 
     ``spread``, what is lost by smoothing, has its weights already.
     """
-    each = None if weights is None else np.take(weights, t.data)  # (N, ...)
+    each = None if weights is None else get_item(weights, t).data  # (N, ...)
     if each is not None:
         losses = losses * each
     if spread is not None:
