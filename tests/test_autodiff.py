@@ -207,6 +207,25 @@ class TestGrad:
         close(dezero.grad(lambda z: (y * z).sum())(V), 2 * X)
         assert not seen
 
+    def test_assignment_within(self) -> None:
+        def f(x: Any) -> Any:
+            x = x * 1
+            x[0] = x[1] * 3
+            return (x * x).sum()
+
+        wanted = [0, 20 * X[1], 2 * X[2]]
+        close(dezero.grad(f)(X), wanted)
+        close(dezero.grad(f)(Variable(X)), wanted)
+        close(dezero.jacobian(f)(X), wanted)
+
+        def of_the_argument(x: Any) -> Any:
+            x[0] = x[1] * 3
+            return (x * x).sum()
+
+        x = Variable(X)
+        close(dezero.grad(of_the_argument)(x), wanted)
+        close(x, X)
+
     def test_float32_stays(self) -> None:
         x = X.astype(np.float32)
         g = dezero.grad(lambda x: (F.astype(x, np.float64) ** 2).sum())(x)

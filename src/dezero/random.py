@@ -169,6 +169,7 @@ class Moment(NamedTuple):
 
     seed: int | None
     generators: dict[str, Any]
+    given: Any
     states: list[tuple[Any, Any]]
 
 
@@ -176,7 +177,7 @@ def moment() -> Moment:
     """Now, for ``back_at``."""
     held = states()
     with _lock:
-        return Moment(_seed, dict(_generators), held)
+        return Moment(_seed, dict(_generators), _given.get(), held)
 
 
 @contextlib.contextmanager
@@ -189,11 +190,12 @@ def back_at(then: Moment) -> Iterator[None]:
     ...     generator().rand() == x
     True
     """
-    now = moment()
+    now, token = moment(), _given.set(then.given)
     _go_to(then)
     try:
         yield
     finally:
+        _given.reset(token)
         _go_to(now)
 
 

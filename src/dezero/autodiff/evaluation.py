@@ -15,7 +15,8 @@ import numpy as np
 from dezero.backend import Array, get_array_module
 from dezero.backend.trees import leaves, mapped
 from dezero.config import switches, using_config
-from dezero.core import Function, Variable, as_variable, inputs_of, propagate
+from dezero.core import Function, Variable, as_variable, propagate
+from dezero.core.assignment import as_of, inputs_of
 from dezero.core.variable import clock
 
 
@@ -103,7 +104,7 @@ class Evaluation:
     def outside(self, ys: Iterable[Variable]) -> list[Variable]:
         """The Variables beside the arguments of which ``ys`` were made."""
         found: dict[Variable, None] = {}
-        seen, waiting = set(self.xs), list(ys)
+        seen, waiting = {self._given(x) for x in self.xs}, list(ys)
         while waiting:
             y = waiting.pop()
             if y in seen or not y.requires_grad:
@@ -132,7 +133,13 @@ class Evaluation:
         gys = tuple(gys)
         found = walk_back(ys, gys, create_graph, self.since)
         taken = {id(gy.data) for gy in gys}
-        return mapped(wrt, lambda x: gradient_of(found, x, create_graph, taken))
+        return mapped(
+            wrt, lambda x: gradient_of(found, self._given(x), create_graph, taken)
+        )
+
+    def _given(self, x: Variable) -> Variable:
+        """What ``x`` was when ``f`` got it, if ``f`` assigned to it since."""
+        return as_of(x, self.since)
 
     def made(self, y: Any) -> bool:
         """Whether ``y`` hangs on our Variables, or is one: it is not from outside."""
