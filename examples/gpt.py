@@ -24,7 +24,7 @@ from dezero import Model
 from dezero.data import CharTokenizer
 from dezero.datasets import Shakespear
 from dezero.models import GPT
-from dezero.optimizers import AdamW, ClipGrad, Cosine, Groups
+from dezero.optimizers import AdamW, ClipGrad, Cosine, Groups, split
 
 parser = argparse.ArgumentParser(description="A GPT learns to write")
 parser.add_argument("--text", type=Path, help="a file to learn from")
@@ -66,20 +66,19 @@ def load_text():
 
 np.random.seed(0)
 text = load_text()
-tokenizer = CharTokenizer.from_text(text)
+tokenizer = CharTokenizer(text)
 ids = tokenizer.encode(text)
 cut = int(0.9 * len(ids))
 train, valid = ids[:cut], ids[cut:]
 if options.network == "gpt":
-    model = GPT(tokenizer.size, length, width=128, heads=4, depth=4)
+    model = GPT(len(tokenizer), length, width=128, heads=4, depth=4)
     rate = 0.001
 else:
-    model = LSTM(tokenizer.size, hidden=256)
+    model = LSTM(len(tokenizer), hidden=256)
     rate = 0.002
 with dezero.no_grad():
     model(train[None, :length])  # the first call shapes the parameters
-matrices = [p for p in model.params() if p.ndim > 1]
-rest = [p for p in model.params() if p.ndim < 2]
+matrices, rest = split(model, lambda name, p: p.ndim > 1)
 optimizer = Groups(
     AdamW(rate, beta2=0.99, decay=0.1).setup(matrices),
     AdamW(rate, beta2=0.99, decay=0.0).setup(rest),
@@ -90,7 +89,7 @@ schedule = Cosine(optimizer, steps, warmup=steps // 50)
 
 def loss_of(x, t):
     scores = model(x)  # (N, T, vocabulary)
-    return F.softmax_cross_entropy(F.reshape(scores, (-1, tokenizer.size)), t.ravel())
+    return F.softmax_cross_entropy(scores.reshape(-1, len(tokenizer)), t.reshape(-1))
 
 
 def step(x, t):
@@ -107,14 +106,11 @@ if options.compile:
 
 def validate():
     """The mean loss over the text that is kept apart, window after window."""
-    starts = range(0, len(valid) - length, length)
+    count = (len(valid) - 1) // length
+    x = valid[: count * length].reshape(count, length)
+    t = valid[1 : count * length + 1].reshape(count, length)
     with dezero.no_grad(), dezero.test_mode():
-        losses = [
-            float(
-                loss_of(valid[None, i : i + length], valid[None, i + 1 :][:, :length])
-            )
-            for i in starts
-        ]
+        losses = [float(loss_of(x[i : i + 1], t[i : i + 1])) for i in range(count)]
     return np.mean(losses)
 
 

@@ -1,10 +1,10 @@
-"""A small residual network on Fashion-MNIST, with pictures that vary from epoch to epoch.
+"""A small residual network on Fashion-MNIST; no epoch shows it the same pictures.
 
 Three stages of two blocks, each block two convolutions that add to what came in (He et
 al., "Deep residual learning for image recognition", 2016). Every picture is moved by up
-to two pixels and mirrored half of the time, so that no epoch shows the same ones again;
-momentum of Nesterov's kind, weight decay, and a learning rate that goes down along half
-a cosine do the rest. The files are looked for in ``--data-dir``, else downloaded (30 MB).
+to two pixels and mirrored half of the time; momentum of Nesterov's kind, weight decay,
+and a learning rate that goes down along half a cosine do the rest. The files are looked
+for in ``--data-dir``, else downloaded (30 MB).
 
 Needs matplotlib for the curves.
 """

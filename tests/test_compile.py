@@ -1680,6 +1680,38 @@ def test_two_places_that_share_an_array_and_then_do_not() -> None:
     assert runs[0][2] == (5.0, -0.5)
 
 
+def test_a_compiled_function_within_a_compiled_step() -> None:
+    """It is a part of the step, also at a first call, which runs eagerly."""
+    runs = []
+    for wrap in (lambda f: f, dezero.compile):
+        np.random.seed(0)
+        model = L.Linear(1)  # shaped by the first call
+        optimizer = optimizers.Adam().setup(model)
+
+        @wrap
+        def loss_of(x: Any, t: Any, model: Any = model) -> Any:
+            return F.mean_squared_error(model(x), t)
+
+        @wrap
+        def step(
+            x: Any,
+            t: Any,
+            model: Any = model,
+            loss_of: Any = loss_of,
+            optimizer: Any = optimizer,
+        ) -> Any:
+            loss = loss_of(x, t)
+            model.cleargrads()
+            loss.backward()
+            optimizer.update()
+            return loss
+
+        x, t = np.ones((4, 3), np.float32), np.ones((4, 1), np.float32)
+        losses = [float(step(x, t)) for _ in range(4)]
+        runs.append([*losses, float(loss_of(x, t))])
+    np.testing.assert_allclose(runs[1], runs[0], rtol=1e-6)
+
+
 # -- recurrent layers -----------------------------------------------------------------
 
 

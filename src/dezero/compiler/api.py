@@ -6,6 +6,7 @@ import functools
 import threading
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, overload
 
 import numpy as np
@@ -36,6 +37,8 @@ from dezero.config import switches
 from dezero.core.function import _nothing
 from dezero.core.variable import Variable, data_slot, variables_watched_by
 
+# Whether a step runs eagerly: the compiled functions it calls are parts of it.
+_within: ContextVar[bool] = ContextVar("dezero.within_step", default=False)
 _tracing = threading.RLock()  # NumPy's names lead elsewhere meanwhile
 MANY = 8  # programs of one step: so many draw a warning
 # How far the compiled step may be from the eager one, relative to the largest element.
@@ -68,7 +71,8 @@ class CompiledStep:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step. Another thread that calls it waits."""
-        if watcher() is not None:  # a part of a larger step, which is being traced
+        if watcher() is not None or _within.get():
+            # A part of a larger step, which is traced, or runs eagerly this once.
             return self._function(*args, **kwargs)
         with self._running:
             leaves: list[Any] = []
@@ -163,13 +167,21 @@ class CompiledStep:
         except Unsettled as event:
             news = str(event)
         # Here, not above: an exception keeps all that was traced alive.
-        result = mapped(self._function(*args, **kwargs), _without_graph)
+        result = mapped(self._eagerly(*args, **kwargs), _without_graph)
         _require_finite(result)
         leaves.clear()
         signature = _signature((args, kwargs), leaves), switches.get()
         program = self._traced(args, kwargs, leaves, final=True)
         self._keep(signature, program, f"{reason}; ran eagerly once, as {news}")
         return result
+
+    def _eagerly(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function itself, and compiled functions in it as they are, too."""
+        token = _within.set(True)
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            _within.reset(token)
 
     def _reason(self, signature: Any, leaves: list[Any]) -> str:
         if not self._programs:
@@ -258,7 +270,7 @@ class CompiledStep:
         places = {e.place.key: e.place for e in program.effects}.values()
         before = [_copied(place.get(leaves)) for place in places]
         states = random.states()
-        result = self._function(*args, **kwargs)
+        result = self._eagerly(*args, **kwargs)
         wanted = [_copied(place.get(leaves)) for place in places]
         for place, value in zip(places, before, strict=True):
             place.set(leaves, value)
