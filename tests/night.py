@@ -97,8 +97,8 @@ def jolt(optimizer: Adam) -> None:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """All that a training leaves behind but the checkpoints."""
-    paths = [p for p in folder.iterdir() if not p.name.startswith("step-")]
+    """All that a training leaves behind but checkpoints, and files half written."""
+    paths = [p for p in folder.iterdir() if not p.name.startswith(("step-", "."))]
     return {path.name: path.read_bytes() for path in sorted(paths)}
 
 
@@ -114,7 +114,10 @@ def life(folder: Path, way: str, seconds: float) -> bool:
             os._exit(1)
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        if os.waitpid(child, os.WNOHANG) != (0, 0):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            if status:
+                raise SystemExit("a training ended with an error")
             return False
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
