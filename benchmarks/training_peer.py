@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("run", choices=["gpt", "lstm", "cnn", "resnet"])
     parser.add_argument("--text", type=Path)
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()

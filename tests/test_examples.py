@@ -124,6 +124,12 @@ def characters(output: str) -> None:
     assert len(written.strip("\n")) > 350 and written.startswith("T")
 
 
+def gpt(output: str) -> None:
+    falls("loss")(output)
+    falls("validation")(output)
+    assert len(output.split("validation")[-1]) > 450
+
+
 CHECKS: dict[str, Callable[[str], None]] = {
     "tanh": tanh,
     "newton": newton,
@@ -133,6 +139,8 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "cnn": cnn,
     "sine_lstm": falls("loss"),
     "characters": characters,
+    "gpt": gpt,
+    "resnet": falls("loss"),
     "gan": falls("distance"),
     "vae": falls("loss"),
     "grad_cam": falls("test loss"),
@@ -147,6 +155,7 @@ PICTURES = {
             "rosenbrock",
             "spiral",
             "cnn",
+            "resnet",
             "sine_lstm",
             "gan",
             "grad_cam",

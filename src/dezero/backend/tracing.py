@@ -190,7 +190,7 @@ def settle(shapes: str | None = None) -> str:
     for name, known in (ast.literal_eval(shapes) if shapes else {}).items():
         if name in _natives:
             _natives[name].shapes = set(known)
-    found = {name: list(native.shapes) for name, native in _natives.items()}
+    found = {name: sorted(n.shapes, key=repr) for name, n in _natives.items()}
     return repr({name: known for name, known in found.items() if known})
 
 

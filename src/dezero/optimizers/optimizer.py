@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from dezero.backend import Array, get_array_module
-from dezero.backend.tracing import LARGE, Native, Stateful
+from dezero.backend.tracing import LARGE, Native, Stateful, is_traced
 from dezero.core import Parameter, Variable
 from dezero.optimizers.state import (
     Fit,
@@ -192,7 +192,7 @@ class ArrayOptimizer(Optimizer):
     def __init__(self) -> None:
         super().__init__()
         self.state: dict[Parameter, list[Array]] = {}
-        self._made: dict[Parameter, Array | None] = {}  # the data it made last
+        self._made: dict[Parameter, Array] = {}  # the data that update_one made last
 
     def _as_target(self, target: Any) -> Target:
         found = super()._as_target(target)
@@ -250,10 +250,14 @@ class ArrayOptimizer(Optimizer):
         if moments is None or any(m.shape != x.shape for m in moments):
             moments = [xp.zeros(x.shape, x.dtype) for _ in self.moments]
             self.state[param] = moments
-        y = x if self._made.get(param) is x else xp.empty(x.shape, x.dtype)
+        # What may be written in place, a compiled step finds out by itself.
+        ours = not is_traced(x) and self._made.get(param) is x
+        y = x if ours else xp.empty(x.shape, x.dtype)
         arrays = (y, x, gx, *moments)
         self._run(arrays)
-        param.data = self._made[param] = y
+        param.data = y
+        if not is_traced(x):
+            self._made[param] = y
 
     def _run(self, arrays: tuple[Array, ...]) -> None:
         self.step(*arrays)
@@ -320,9 +324,7 @@ class ArrayOptimizer(Optimizer):
         def take() -> None:
             take_numbers()
             self.state = loaded
-            # A compiled step finds all that it will have: none of its first calls
-            # runs eagerly, and it goes on bit for bit.
-            self._made = dict.fromkeys(loaded)
+            self._made = {}
 
         return misfits, take
 
