@@ -18,14 +18,14 @@ import dezero.functions as F
 import dezero.layers as L
 from dezero import DataLoader, Model
 from dezero.datasets import Digits, FashionMNIST
-from dezero.optimizers import Adam
+from dezero.optimizers import Adam, Cosine
 from dezero.train import evaluate, fit
 from dezero.transforms import Compose, Normalize, ToFloat
 
 parser = argparse.ArgumentParser(description="A convolutional network")
 parser.add_argument("--data", choices=["digits", "fashion-mnist"], default="digits")
 parser.add_argument("--data-dir", help="where the files of Fashion-MNIST are")
-parser.add_argument("--epochs", type=int, help="default: 12, or 5 for fashion-mnist")
+parser.add_argument("--epochs", type=int, help="default: 12, or 6 for fashion-mnist")
 parser.add_argument("--out", type=Path, default="runs/cnn.png", help="the curves")
 parser.add_argument("--quick", action="store_true", help="2 epochs on the digits")
 parser.add_argument("--compile", action="store_true", help="compile what is repeated")
@@ -33,14 +33,14 @@ options = parser.parse_args()
 
 
 class ConvNet(Model):
-    def __init__(self, classes):
+    def __init__(self, channels, classes):
         super().__init__()
         # Batch normalization has an offset of its own: no bias before it.
-        self.conv1 = L.Conv2d(16, kernel_size=3, pad=1, nobias=True)
+        self.conv1 = L.Conv2d(channels, kernel_size=3, pad=1, nobias=True)
         self.norm1 = L.BatchNorm()
-        self.conv2 = L.Conv2d(32, kernel_size=3, pad=1, nobias=True)
+        self.conv2 = L.Conv2d(2 * channels, kernel_size=3, pad=1, nobias=True)
         self.norm2 = L.BatchNorm()
-        self.fc1 = L.Linear(100)
+        self.fc1 = L.Linear(128)
         self.fc2 = L.Linear(classes)
 
     def forward(self, x):
@@ -61,18 +61,17 @@ def images(train):
 
 np.random.seed(0)
 train, test = images(train=True), images(train=False)
-model = ConvNet(classes=10)
-optimizer = Adam(0.002).setup(model)
-batch_size, epochs = (32, 12) if len(train) < 2000 else (64, 5)
+small = len(train) < 2000
+channels, batch_size, epochs = (16, 32, 12) if small else (32, 64, 6)
 epochs = 2 if options.quick else options.epochs or epochs
+model = ConvNet(channels, classes=10)
+optimizer = Adam(0.002).setup(model)
 train_loader = DataLoader(train, batch_size)
 test_loader = DataLoader(test, batch_size=500, shuffle=False)
 history = fit(
-    model,
-    optimizer,
-    train_loader,
-    test_loader,
+    *(model, optimizer, train_loader, test_loader),
     epochs=epochs,
+    schedule=Cosine(optimizer, epochs * len(train_loader)),
     compile=options.compile,
 )
 
@@ -82,6 +81,6 @@ weights = options.out.with_suffix(".npz")
 model.save_weights(weights)
 print(f"written: {options.out}, {weights}")
 
-copy = ConvNet(classes=10)
+copy = ConvNet(channels, classes=10)
 copy.load_weights(weights)
 print(f"test accuracy of a copy: {evaluate(copy, test_loader).accuracy:.2%}")

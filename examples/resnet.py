@@ -88,9 +88,12 @@ test = DataLoader(test, batch_size=500, shuffle=False)
 model = ResNet(widths, classes=10)
 optimizer = MomentumSGD(0.1, momentum=0.9, nesterov=True).setup(model)
 optimizer.add_hook(WeightDecay(5e-4))
-settings = {"epochs": epochs, "compile": options.compile}
-schedule = Cosine(optimizer, epochs * len(train))
-history = fit(model, optimizer, train, test, schedule=schedule, **settings)
+history = fit(
+    *(model, optimizer, train, test),
+    epochs=epochs,
+    schedule=Cosine(optimizer, epochs * len(train)),
+    compile=options.compile,
+)
 options.out.parent.mkdir(parents=True, exist_ok=True)
 history.plot(options.out)
 print(f"written: {options.out}")
