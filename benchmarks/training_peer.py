@@ -4,7 +4,7 @@
     python -m benchmarks.training_peer cnn --data-dir FOLDER [--compile]
 
 Networks, initial distributions, data, batches, optimizers and schedules are those of
-``examples/gpt.py`` and ``examples/fashion.py``; each draws its own random numbers.
+``examples/gpt.py``, ``cnn.py`` and ``resnet.py``; each draws its own random numbers.
 """
 
 from __future__ import annotations
