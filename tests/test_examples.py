@@ -139,6 +139,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "cnn": cnn,
     "sine_lstm": falls("loss"),
     "characters": characters,
+    "clothes": falls("loss"),
     "gpt": gpt,
     "resnet": falls("loss"),
     "gan": falls("distance"),
@@ -154,6 +155,7 @@ PICTURES = {
         for name in (
             "rosenbrock",
             "spiral",
+            "clothes",
             "cnn",
             "resnet",
             "sine_lstm",
