@@ -223,6 +223,7 @@ CASES = [
     Case("log1p", anywhere(probability), np.log1p),
     Case("expm1", anywhere(normal), np.expm1),
     Case("erf", anywhere(normal), R.erf),
+    Case("tan", anywhere(probability), np.tan),
     Case("sinh", anywhere(normal), np.sinh),
     Case("cosh", anywhere(normal), np.cosh),
     Case("asin", anywhere(probability), np.arcsin),

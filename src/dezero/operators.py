@@ -183,6 +183,7 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
     np.rint: F.round,
     np.log1p: F.log1p,
     np.expm1: F.expm1,
+    np.tan: F.tan,
     np.sinh: F.sinh,
     np.cosh: F.cosh,
     np.arcsin: F.asin,

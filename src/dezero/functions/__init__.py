@@ -309,12 +309,14 @@ from dezero.functions.trigonometry import (
     Atan2,
     Cosh,
     Sinh,
+    Tan,
     acos,
     asin,
     atan,
     atan2,
     cosh,
     sinh,
+    tan,
 )
 
 __all__ = [
@@ -403,6 +405,7 @@ __all__ = [
     "Sub",
     "Sum",
     "SumTo",
+    "Tan",
     "Tanh",
     "TanhGELU",
     "Transpose",
@@ -560,6 +563,7 @@ __all__ = [
     "swapaxes",
     "swish",
     "take_along_axis",
+    "tan",
     "tanh",
     "tile",
     "topk",

@@ -11,6 +11,24 @@ from dezero.functions.arithmetic import misfit
 from dezero.functions.elementwise import sqrt
 
 
+class Tan(Function):
+    takes_scalars = True
+    forward = staticmethod(np.tan)
+
+    def backward(self, gy: Variable) -> Variable:
+        y = self.output()
+        return gy * (1 + y * y)
+
+
+def tan(x: Any) -> Variable:
+    """The tangent of ``x``, in radians: ``sin(x) / cos(x)``.
+
+    >>> tan(np.array([0.0, np.pi / 4])).data.round(12)
+    array([0., 1.])
+    """
+    return Tan()(x)
+
+
 class Sinh(Function):
     takes_scalars = True
     forward = staticmethod(np.sinh)
