@@ -7,7 +7,7 @@ tells drawn clothes from real ones, and each learns from the other: sharp edges,
 and then a garment with three sleeves. The files are looked for in ``--data-dir``, else
 downloaded (30 MB).
 
-Needs matplotlib. An epoch takes about 1 minute (VAE) or 3 (GAN) with ``--compile``.
+Needs matplotlib. An epoch takes about 20 seconds (VAE) or 50 (GAN) with ``--compile``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from dezero.transforms import Compose, Normalize, ToFloat
 parser = argparse.ArgumentParser(description="Clothes that nobody has sewn")
 parser.add_argument("--network", choices=["vae", "gan"], default="vae")
 parser.add_argument("--data-dir", help="where the files of Fashion-MNIST are")
-parser.add_argument("--epochs", type=int, default=5, help="passes over the data")
+parser.add_argument("--epochs", type=int, default=6, help="passes over the data")
 parser.add_argument("--out", default="runs/clothes.png", help="a sheet of clothes")
 parser.add_argument("--quick", action="store_true", help="digits of 8 × 8 pixels")
 parser.add_argument("--compile", action="store_true", help="compile what is repeated")
