@@ -365,18 +365,16 @@ def test_every_option_stands_for_a_key() -> None:
 def test_summary_and_graph(capsys: pytest.CaptureFixture[str]) -> None:
     out = says("summary mlp --set model.hidden=[4] --shape 1,3,3", capsys)
     assert out == (
-        "parameter                shape    numbers\n"
-        "l1/W                     (9, 4)        36\n"
-        "l1/b                     (4,)           4\n"
-        "l3/W                     (4, 10)       40\n"
-        "l3/b                     (10,)         10\n"
-        "Sequential on (1, 3, 3)                90\n"
+        "layer  kind        output   parameters  multiply-adds  memory\n"
+        "l1     Linear      (1, 4)           40             36    16 B\n"
+        "l3     Linear      (1, 10)          50             40    40 B\n"
+        "total  Sequential  (1, 10)          90             76    72 B\n"
     )
-    assert "LetterLSTM on (64,)" in says("summary lstm", capsys)
+    assert "LetterLSTM  (1, 64, 65)" in says("summary lstm", capsys)
     assert says("graph mlp --to a.svg", capsys) == "a.svg\n"
     assert "l1/W" in Path("a.svg").read_text()
     says(f"train {SMALL} --epochs 1 --name a", capsys)
-    assert "Sequential on (1, 8, 8)" in says("summary runs/a", capsys)
+    assert "Sequential  (1, 10)" in says("summary runs/a", capsys)
     err = says("summary cnn --shape 2", capsys, code=2)
     assert err.startswith(
         "dezero summary: [model]: expected a model for inputs of shape (2,), got "

@@ -14,8 +14,11 @@ from dezero.cli import folder as folders
 from dezero.cli import task as tasks
 from dezero.cli.words import a_shape
 
-HELP = "list the parameters of a model"
-DESCRIPTION = "List the parameters of a model, or of that of a run, with their shapes."
+HELP = "list the layers of a model"
+DESCRIPTION = (
+    "List the layers of a model, or of that of a run: shapes, parameters, operations, "
+    "memory."
+)
 CLASSES, VOCABULARY = 10, 65  # where there are no data that know better
 
 
@@ -70,18 +73,5 @@ def model_and_input(options: argparse.Namespace) -> tuple[Any, Array]:
 def run(options: argparse.Namespace) -> bool:
     """Print it."""
     model, x = model_and_input(options)
-    rows = [
-        (name, str(param.shape), f"{param.size:,}")
-        for name, param in model.named_params().items()
-    ]
-    total = sum(param.size for param in model.params())
-    rows = [
-        ("parameter", "shape", "numbers"),
-        *rows,
-        (f"{type(model).__name__} on {x.shape[1:]}", "", f"{total:,}"),
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for name, shape, size in rows:
-        line = f"{name:{widths[0]}}  {shape:{widths[1]}}  {size:>{widths[2]}}"
-        print(line.rstrip())
+    print(model.summary(x))
     return True
