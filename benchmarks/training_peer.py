@@ -3,8 +3,8 @@
     python -m benchmarks.training_peer gpt --text input.txt
     python -m benchmarks.training_peer cnn --data-dir FOLDER [--compile]
 
-Networks, initial distributions, data, batches, optimizers and schedules are those of
-``examples/gpt.py``, ``cnn.py`` and ``resnet.py``; each draws its own random numbers.
+Networks, data, batches, optimizers and schedules are those of ``examples/gpt.py``,
+``cnn.py`` and ``resnet.py``; first weights are drawn as PyTorch does but for the GPT.
 """
 
 from __future__ import annotations
