@@ -20,7 +20,7 @@ import numpy as np
 from dezero.backend.tracing import Stateful
 from dezero.compiler.errors import CompileError
 from dezero.compiler.ir import Array
-from dezero.compiler.state import MISSING, NameGuard, is_equal, is_simple
+from dezero.compiler.state import MISSING, NameGuard, is_same_constant, is_simple
 from dezero.compiler.trace import fingerprint
 
 DEEPEST = 4  # attributes of items of attributes ...
@@ -209,10 +209,7 @@ class Surroundings:
                 changed = f"numbers drawn from the generator '{text}'"
         for name, before in self.names:
             now = name.read()
-            same = now is before or (
-                type(now) is type(before) and is_simple(now) and is_equal(now, before)
-            )
-            if not same:
+            if now is not before and not is_same_constant(now, before):
                 name.write(before)
                 changed = f"the name '{name.text}' set anew"
         for text, array, mark, kept in self.arrays:

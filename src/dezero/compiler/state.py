@@ -25,7 +25,6 @@ from dezero.compiler.trace import (
     Trace,
     Tracer,
     fingerprint,
-    users_place,
 )
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "nothing"})()
@@ -66,7 +65,7 @@ class Place:
     """Where an array or number is found at each call, and put back.
 
     ``kind``: ``argument`` (an array that is an argument), ``data`` (of a Variable),
-    ``attribute``, ``item`` (of a list or dict), ``array`` (the bare array itself).
+    ``attribute``, ``item`` (of a list or dict).
     ``path`` leads on from an attribute that holds lists or tuples.
     """
 
@@ -110,8 +109,6 @@ class Place:
         kind = type(self.owner.object).__name__
         if self.kind == "argument":
             return f"argument {self.owner.argument}"
-        if self.kind == "array":
-            return f"a bare array of shape {self.owner.object.shape}"
         if self.kind == "item":
             return f"[{self.name!r}] of a {kind}"
         who = f"{kind} {name}" if name else kind
@@ -152,11 +149,7 @@ class Guard(NamedTuple):
             return self.parts is None or _same_parts(now, self.parts)
         if self.like:
             return _similar(now, self.value)
-        return (
-            type(now) is type(self.value)
-            and is_simple(now)
-            and is_equal(now, self.value)
-        )
+        return is_same_constant(now, self.value)
 
     def __str__(self) -> str:
         who = f"{type(self.owner.object).__name__}.{self.name}"
@@ -178,13 +171,7 @@ class NameGuard(NamedTuple):
 
     def holds(self, leaves: list[Any]) -> bool:
         now = self.read()
-        if now is self.value:
-            return True
-        return (
-            type(now) is type(self.value)
-            and is_simple(now)
-            and is_equal(now, self.value)
-        )
+        return now is self.value or is_same_constant(now, self.value)
 
     def __str__(self) -> str:
         if is_simple(self.value):
@@ -210,6 +197,11 @@ def is_equal(a: Any, b: Any) -> bool:
     return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)
 
 
+def is_same_constant(now: Any, before: Any) -> bool:
+    """Whether both are constants, of one type and equal."""
+    return type(now) is type(before) and is_simple(now) and is_equal(now, before)
+
+
 def _parts(value: Any, depth: int = 0) -> Any:
     """What is in a list or dict, and in the lists and dicts in it."""
     if depth > DEEPEST or not isinstance(value, (list, dict, tuple)):
@@ -231,8 +223,7 @@ def _same_parts(container: Any, parts: Any) -> bool:
             if inner is not None and not _same_parts(now, inner):
                 return False
         elif type(now) is not type(before) or not (
-            isinstance(before, np.ndarray)
-            or (is_simple(before) and is_equal(now, before))
+            isinstance(before, np.ndarray) or is_same_constant(now, before)
         ):
             return False
     return True
@@ -721,18 +712,14 @@ class Recorder:
 def _parted(effects: list[Effect]) -> list[Effect]:
     """Of places that shared an array and no longer do, the first goes on with it."""
     heirs: dict[Node, Any] = {}
-    return [
-        effect
-        if effect.before is None
-        or heirs.setdefault(effect.before, effect.value) is effect.value
-        or _is_same_leaf(heirs[effect.before], effect.value)
-        else effect._replace(before=None)
-        for effect in effects
-    ]
-
-
-def _is_same_leaf(a: Any, b: Any) -> bool:
-    return isinstance(a, Leaf) and isinstance(b, Leaf) and a.node is b.node
+    found = []
+    for effect in effects:
+        value = getattr(effect.value, "node", effect.value)
+        before = effect.before
+        if before is not None and heirs.setdefault(before, value) is not value:
+            effect = effect._replace(before=None)
+        found.append(effect)
+    return found
 
 
 def _variables_in(
@@ -763,5 +750,4 @@ __all__ = [
     "Place",
     "Recorder",
     "Unsettled",
-    "users_place",
 ]

@@ -12,7 +12,7 @@ from dezero.backend.tracing import require
 from dezero.core import Function, Variable, as_input
 from dezero.functions.activation import relu, sigmoid
 from dezero.functions.elementwise import log
-from dezero.functions.loss import reduced
+from dezero.functions.loss import nonnegative, reduced
 from dezero.functions.rectified import softplus
 from dezero.functions.reduction import as_floating
 from dezero.functions.shape import astype, reshape
@@ -184,14 +184,7 @@ def _factor(operation: str, name: str, factor: Any, x: Variable) -> Array:
             f"{operation}: expected {name} that broadcasts to x {x.shape}, got {name} "
             f"{factor.shape}"
         )
-    require(
-        (factor >= 0).all(),
-        lambda low, high: ValueError(
-            f"{operation}: expected {name} of 0 or more, got from {low} to {high}"
-        ),
-        factor,
-    )
-    return factor.astype(x.dtype)
+    return nonnegative(operation, name, factor, x.dtype)
 
 
 def hinge_loss(x: Any, t: Any, *, reduction: str = "mean") -> Variable:

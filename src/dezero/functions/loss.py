@@ -359,14 +359,19 @@ def _class_weights(operation: str, x: Variable, weight: Any) -> Array | None:
             f"{operation}: expected weight of shape ({x.shape[1]},) to match x "
             f"{x.shape}, got weight {weights.shape}"
         )
+    return nonnegative(operation, "weights", weights, x.dtype)
+
+
+def nonnegative(operation: str, name: str, factor: Array, dtype: Any) -> Array:
+    """A constant factor in a type, if none of its numbers is below 0."""
     require(
-        (weights >= 0).all(),
+        (factor >= 0).all(),
         lambda low, high: ValueError(
-            f"{operation}: expected weights of 0 or more, got from {low} to {high}"
+            f"{operation}: expected {name} of 0 or more, got from {low} to {high}"
         ),
-        weights,
+        factor,
     )
-    return weights.astype(x.dtype)
+    return factor.astype(dtype)
 
 
 def softmax_cross_entropy_simple(x: Any, t: Any) -> Variable:
