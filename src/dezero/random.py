@@ -156,12 +156,18 @@ def _current(xp: ModuleType) -> Any:
 
 
 def states() -> list[tuple[Any, Any]]:
-    """The generators in use with their states, for ``set_state`` to go back to."""
+    """The generators in use with their states, for ``restore``."""
     current = _current(np)  # made now, if it was not drawn from yet
     with _lock:
         numpys = [g for name, g in _generators.items() if name == "numpy"]
     own = [] if current is np.random or current in numpys else [current]
     return [(g, g.get_state()) for g in (np.random, *numpys, *own)]
+
+
+def restore(held: list[tuple[Any, Any]]) -> None:
+    """Let the generators go on from what ``states`` gave."""
+    for one, state in held:
+        one.set_state(state)
 
 
 class Moment(NamedTuple):
@@ -205,8 +211,7 @@ def _go_to(then: Moment) -> None:
         _seed = then.seed
         _generators.clear()
         _generators.update(then.generators)
-    for one, state in then.states:
-        one.set_state(state)
+    restore(then.states)
 
 
 # -- for checkpoints -------------------------------------------------------------------

@@ -247,8 +247,7 @@ class CompiledStep:
             finally:
                 changed = surroundings.restore()
                 recorder.restore()
-                for generator, state in states:
-                    generator.set_state(state)
+                random.restore(states)
             surroundings.check(changed)
             recorder.check_untouched()
             return _program(
@@ -274,8 +273,7 @@ class CompiledStep:
         wanted = [_copied(place.get(leaves)) for place in places]
         for place, value in zip(places, before, strict=True):
             place.set(leaves, value)
-        for generator, state in states:
-            generator.set_state(state)
+        random.restore(states)
         found = program(leaves)
         _compare("what the step returns", result, found)
         for place, value in zip(places, wanted, strict=True):
