@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend.convolution import Pair, out_size
 from dezero.compiler.ir import (
     Array,
     Graph,
@@ -274,6 +275,63 @@ def _matmul(node: Node) -> Follows:
     return (*stack, *rows, *columns), x.dtype
 
 
+def _convolve(node: Node) -> Follows:
+    (x, W), (stride, pad) = _images(node), _sizes(node, "stride", "pad")
+    if x.shape[1] != W.shape[1]:
+        raise _Wrong(f"weights of {x.shape[1]} channels", W.shape)
+    size = out_size(x.shape, (W.shape[2], W.shape[3]), stride, pad)
+    _require_biases(node, W.shape[0])
+    return (x.shape[0], W.shape[0], *size), x.dtype
+
+
+def _convolve_transposed(node: Node) -> Follows:
+    (x, W), (outsize,) = _images(node), _sizes(node, "outsize")
+    if x.shape[1] != W.shape[0]:
+        raise _Wrong(f"weights of {x.shape[1]} channels", W.shape)
+    size = out_size(
+        (*x.shape[:2], *outsize),
+        (W.shape[2], W.shape[3]),
+        *_sizes(node, "stride", "pad"),
+    )
+    if size != x.shape[2:]:
+        raise _Wrong(f"outsize of {x.shape[2:]} windows", f"{outsize}: {size}")
+    _require_biases(node, W.shape[1])
+    return (x.shape[0], W.shape[1], *outsize), x.dtype
+
+
+def _correlate(node: Node) -> Follows:
+    (x, gy), kernel_size = _images(node), node.attrs["kernel_size"]
+    size = out_size(x.shape, kernel_size, *_sizes(node, "stride", "pad"))
+    if gy.shape != (x.shape[0], gy.shape[1], *size):
+        raise _Wrong(f"a gradient for {size} windows of {x.shape[0]} images", gy.shape)
+    return (gy.shape[1], x.shape[1], *kernel_size), x.dtype
+
+
+def _images(node: Node) -> Sequence[Node]:
+    x, y, *_ = node.inputs
+    _require_type(node, node.inputs[1:], x.dtype)
+    if len(x.shape) != 4 or len(y.shape) != 4:
+        raise _Wrong("four axes", f"{x!r} and {y!r}")
+    return x, y
+
+
+def _sizes(node: Node, *names: str) -> list[Pair]:
+    """Attributes that are two integers."""
+    found = []
+    for name in names:
+        height, width = node.attrs[name]
+        if not (isinstance(height, int) and isinstance(width, int)):
+            raise _Wrong(f"two integers as {name}", node.attrs[name])
+        found.append((height, width))
+    return found
+
+
+def _require_biases(node: Node, outputs: int) -> None:
+    for b in node.inputs[2:]:
+        if b.shape != (outputs,):
+            raise _Wrong(f"{outputs} biases", b.shape)
+
+
 # -- views ----------------------------------------------------------------------------
 
 
@@ -471,6 +529,9 @@ RULES: dict[str, Rule] = {
     "copy": Rule(1, (), _copy),
     "reduce": Rule(1, ("ufunc", "axes", "keepdims"), _reduce),
     "matmul": Rule(2, (), _matmul),
+    "convolve": Rule(~2, ("stride", "pad"), _convolve),
+    "convolve_transposed": Rule(~2, ("stride", "pad", "outsize"), _convolve_transposed),
+    "correlate": Rule(2, ("kernel_size", "stride", "pad"), _correlate),
     "reshape": Rule(1, ("shape",), _reshape),
     "transpose": Rule(1, ("axes",), _transpose),
     "broadcast": Rule(1, ("shape",), _broadcast_to),

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dezero.backend.convolution import convolve, convolve_transposed, correlate
+
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 Attributes = Mapping[str, Any]
@@ -125,9 +127,9 @@ class Operation(NamedTuple):
     """``kind`` and meaning: ``run(attrs, *arrays)`` computes it with NumPy.
 
     Kinds: ``source`` has no inputs; ``map`` looks at each element alone, broadcasting;
-    ``reduce`` makes one element of many; ``product`` multiplies matrices; ``view``
-    sees the same memory otherwise; ``move`` puts elements elsewhere; ``call`` is any
-    other function; ``effect`` is kept even if nobody takes its result.
+    ``reduce`` makes one element of many; ``product`` adds up products; ``view`` sees
+    the same memory otherwise; ``move`` puts elements elsewhere; ``call`` is any other
+    function; ``effect`` is kept even if nobody takes its result.
     """
 
     kind: str
@@ -194,6 +196,12 @@ def _draw(attrs: Attributes) -> Any:
     return attrs["function"](*args, **kwargs)
 
 
+def _windows(function: Callable[..., Any], attrs: Attributes, *arrays: Array) -> Any:
+    x, y, *b = arrays
+    named = {"b": b[0]} if b else {}
+    return function(x, y, **attrs, **named)
+
+
 def _unavailable(attrs: Attributes, *arrays: Array) -> Any:
     raise AssertionError("an input has no meaning of its own: it is given")
 
@@ -212,6 +220,11 @@ OPERATIONS: dict[str, Operation] = {
         lambda a, x: a["ufunc"].reduce(x, axis=a["axes"], keepdims=a["keepdims"]),
     ),
     "matmul": Operation("product", lambda a, x, y: np.matmul(x, y)),
+    "convolve": Operation("product", lambda a, *xs: _windows(convolve, a, *xs)),
+    "convolve_transposed": Operation(
+        "product", lambda a, *xs: _windows(convolve_transposed, a, *xs)
+    ),
+    "correlate": Operation("product", lambda a, *xs: _windows(correlate, a, *xs)),
     "reshape": Operation("view", lambda a, x: x.reshape(a["shape"])),
     "transpose": Operation("view", lambda a, x: x.transpose(a["axes"])),
     "broadcast": Operation("view", lambda a, x: np.broadcast_to(x, a["shape"])),

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from dezero.compiler import mathematics
 from dezero.compiler.fusion import Group, operand
 from dezero.compiler.ir import Array, Node
+from dezero.compiler.lines import Lines, bytes_of, iota, ones, suffix, vector, zeros
 
 LANES = 16  # of every vector: a register of AVX-512 in float32, two of AVX2
 ALIGN = 64  # bytes: where rows of scratch start
@@ -274,21 +275,17 @@ class Kernel(NamedTuple):
         return not self.layout.row_shape
 
 
-class Writer:
+class Writer(Lines):
     """Writes the kernel of one Group."""
 
     def __init__(
         self, group: Group, arrays: dict[Node, Array], outputs: set[Node]
     ) -> None:
+        super().__init__()
         self.group = group
         self.outputs = outputs
         self.layout = Layout(group, arrays, outputs)
-        self.slots: dict[str, int] = {}
-        self.lines: list[str] = []
-        self.stack: list[str] = []  # allocas
-        self.count = 0
         self.wanted: dict[tuple[str, str, int], None] = {}
-        self.needs: set[str] = set()
         self.row_values: dict[Node, str] = {}
         self.pointers: dict[int, str] = {}
         self.firsts: dict[int, str] = {}  # the only element of a row, by port
@@ -370,116 +367,7 @@ class Writer:
             if self.group.levels.get(x) == "full" and x not in self.outputs
         )
 
-    # .. lines
-
-    def write(self, text: str) -> None:
-        self.lines.append("  " + text)
-
-    def label(self, name: str) -> None:
-        self.lines.append(f"{name}:")
-
-    def new(self) -> str:
-        self.count += 1
-        return f"%t{self.count}"
-
-    def value(self, text: str) -> str:
-        name = self.new()
-        self.write(f"{name} = {text}")
-        return name
-
-    def slot(self, name: str) -> int:
-        return self.slots.setdefault(name, len(self.slots))
-
-    def argument(self, name: str, kind: str = "i64") -> str:
-        """An entry of ``args``, loaded."""
-        at = self.value(f"getelementptr i64, ptr %args, i64 {self.slot(name)}")
-        return self.value(f"load {kind}, ptr {at}")
-
-    def variable(self, kind: str, initial: str) -> str:
-        """Memory for a value that changes; LLVM makes a register of it."""
-        self.count += 1
-        name = f"%a{self.count}"
-        self.stack.append(f"  {name} = alloca {kind}, align 64")
-        self.write(f"store {kind} {initial}, ptr {name}")
-        return name
-
-    def offset(self, pointer: str, bytes_: str) -> str:
-        return self.value(f"getelementptr i8, ptr {pointer}, i64 {bytes_}")
-
-    def loop(self, start: str, stop: str, step: int) -> Iterator[str]:
-        """The lines inside ``for`` are the body of a loop; gives its counter."""
-        self.count += 1
-        name = f"loop{self.count}"
-        counter = self.variable("i64", start)
-        self.write(f"br label %{name}.test")
-        self.label(f"{name}.test")
-        i = self.value(f"load i64, ptr {counter}")
-        more = self.value(f"icmp slt i64 {i}, {stop}")
-        self.write(f"br i1 {more}, label %{name}.body, label %{name}.end")
-        self.label(f"{name}.body")
-        yield i
-        following = self.value(f"add i64 {i}, {step}")
-        self.write(f"store i64 {following}, ptr {counter}")
-        self.write(f"br label %{name}.test")
-        self.label(f"{name}.end")
-
-    def when(self, condition: str) -> Iterator[None]:
-        """The lines inside ``for`` run if the condition holds."""
-        self.count += 1
-        name = f"if{self.count}"
-        self.write(f"br i1 {condition}, label %{name}.then, label %{name}.end")
-        self.label(f"{name}.then")
-        yield
-        self.write(f"br label %{name}.end")
-        self.label(f"{name}.end")
-
-    def splat(self, kind: str, x: str, lanes: int) -> str:
-        if lanes == 1:
-            return x
-        wide = f"<{lanes} x {kind}>"
-        one = self.value(f"insertelement {wide} poison, {kind} {x}, i64 0")
-        zeros = f"<{lanes} x i32> zeroinitializer"
-        return self.value(f"shufflevector {wide} {one}, {wide} poison, {zeros}")
-
-    def intrinsic(self, name: str, kind: str, lanes: int, *xs: str) -> str:
-        wide = _wide(kind, lanes)
-        suffix = {"float": "f32", "double": "f64"}.get(kind, kind)
-        full = f"@llvm.{name}.{suffix if lanes == 1 else f'v{lanes}{suffix}'}"
-        self.needs.add(f"declare {wide} {full}({', '.join([wide] * len(xs))})")
-        return self.value(f"call {wide} {full}({', '.join(f'{wide} {x}' for x in xs)})")
-
     # .. memory
-
-    def load(self, kind: str, pointer: str, lanes: int, mask: str | None) -> str:
-        if kind == "i1":
-            x = self.load("i8", pointer, lanes, mask)
-            return self.value(f"icmp ne {_wide('i8', lanes)} {x}, {_zero(lanes)}")
-        wide, align = _wide(kind, lanes), _bytes(kind)
-        if mask is None:
-            return self.value(f"load {wide}, ptr {pointer}, align {align}")
-        name = f"@llvm.masked.load.v{lanes}{_suffix(kind)}.p0"
-        self.needs.add(f"declare {wide} {name}(ptr, i32, <{lanes} x i1>, {wide})")
-        return self.value(
-            f"call {wide} {name}(ptr {pointer}, i32 {align}, <{lanes} x i1> {mask}, "
-            f"{wide} zeroinitializer)"
-        )
-
-    def store(
-        self, kind: str, x: str, pointer: str, lanes: int, mask: str | None
-    ) -> None:
-        if kind == "i1":
-            x = self.value(f"zext {_wide('i1', lanes)} {x} to {_wide('i8', lanes)}")
-            kind = "i8"
-        wide, align = _wide(kind, lanes), _bytes(kind)
-        if mask is None:
-            self.write(f"store {wide} {x}, ptr {pointer}, align {align}")
-            return
-        name = f"@llvm.masked.store.v{lanes}{_suffix(kind)}.p0"
-        self.needs.add(f"declare void {name}({wide}, ptr, i32, <{lanes} x i1>)")
-        self.write(
-            f"call void {name}({wide} {x}, ptr {pointer}, i32 {align}, "
-            f"<{lanes} x i1> {mask})"
-        )
 
     def places(self, i: int, c: str, lanes: int) -> str:
         """The addresses of elements that are not neighbours."""
@@ -488,7 +376,7 @@ class Writer:
         if lanes == 1:
             return start
         steps = self.value(
-            f"mul <{lanes} x i64> {_iota(lanes)}, {self.splat('i64', stride, lanes)}"
+            f"mul <{lanes} x i64> {iota(lanes)}, {self.splat('i64', stride, lanes)}"
         )
         return self.value(f"getelementptr i8, ptr {start}, <{lanes} x i64> {steps}")
 
@@ -510,13 +398,13 @@ class Writer:
         if lanes == 1:
             return self.load(kind, at, 1, None)
         memory = "i8" if kind == "i1" else kind
-        wide = _wide(memory, lanes)
-        name = f"@llvm.masked.gather.v{lanes}{_suffix(memory)}.v{lanes}p0"
+        wide = vector(memory, lanes)
+        name = f"@llvm.masked.gather.v{lanes}{suffix(memory)}.v{lanes}p0"
         self.needs.add(
             f"declare {wide} {name}(<{lanes} x ptr>, i32, <{lanes} x i1>, {wide})"
         )
         x = self.value(
-            f"call {wide} {name}(<{lanes} x ptr> {at}, i32 {_bytes(memory)}, "
+            f"call {wide} {name}(<{lanes} x ptr> {at}, i32 {bytes_of(memory)}, "
             f"<{lanes} x i1> {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
         )
         if kind == "i1":
@@ -536,15 +424,15 @@ class Writer:
             self.store(kind, x, at, lanes, mask)
             return
         if kind == "i1":
-            x = self.value(f"zext {_wide('i1', lanes)} {x} to {_wide('i8', lanes)}")
+            x = self.value(f"zext {vector('i1', lanes)} {x} to {vector('i8', lanes)}")
             kind = "i8"
-        at, wide = self.places(i, c, lanes), _wide(kind, lanes)
-        name = f"@llvm.masked.scatter.v{lanes}{_suffix(kind)}.v{lanes}p0"
+        at, wide = self.places(i, c, lanes), vector(kind, lanes)
+        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
         self.needs.add(
             f"declare void {name}({wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
         )
         self.write(
-            f"call void {name}({wide} {x}, <{lanes} x ptr> {at}, i32 {_bytes(kind)}, "
+            f"call void {name}({wide} {x}, <{lanes} x ptr> {at}, i32 {bytes_of(kind)}, "
             f"<{lanes} x i1> {mask or 'splat (i1 true)'})"
         )
 
@@ -612,12 +500,12 @@ class Writer:
         """One operation on registers."""
         source = str(type_of(node.inputs[0]))
         target = str(type_of(node))
-        wide = _wide(source, lanes)
+        wide = vector(source, lanes)
         if node.op == "copy":
             return xs[0]
         if node.op == "where":
-            kind = _wide(target, lanes)
-            condition = f"{_wide('i1', lanes)} {xs[0]}"
+            kind = vector(target, lanes)
+            condition = f"{vector('i1', lanes)} {xs[0]}"
             return self.value(f"select {condition}, {kind} {xs[1]}, {kind} {xs[2]}")
         if node.op == "cast":
             return self.cast(node, xs[0], lanes)
@@ -634,7 +522,7 @@ class Writer:
         if name in _LOGICAL:
             return self.value(f"{_LOGICAL[name]} {wide} {xs[0]}, {xs[1]}")
         if name in ("logical_not", "invert"):
-            return self.value(f"xor {wide} {xs[0]}, {_ones(lanes)}")
+            return self.value(f"xor {wide} {xs[0]}, {ones(lanes)}")
         if name in ("maximum", "minimum") and not floating:
             return self.larger_integer(node, source, xs[0], xs[1], lanes)
         if not floating:
@@ -675,7 +563,7 @@ class Writer:
 
     def larger(self, name: str, kind: str, x: str, y: str, lanes: int) -> str:
         """The larger, or smaller, of two; NaN if one of them is."""
-        wide, masks = _wide(kind, lanes), _wide("i1", lanes)
+        wide, masks = vector(kind, lanes), vector("i1", lanes)
         test = "ogt" if name == "maximum" else "olt"
         first = self.value(f"fcmp {test} {wide} {x}, {y}")
         nan = self.value(f"fcmp uno {wide} {x}, {x}")
@@ -685,16 +573,16 @@ class Writer:
     def larger_integer(self, node: Node, kind: str, x: str, y: str, lanes: int) -> str:
         sign = "u" if node.dtype.kind == "u" else "s"
         name = node.attrs["ufunc"].__name__
-        wide = _wide(kind, lanes)
+        wide = vector(kind, lanes)
         test = f"icmp {sign}{'gt' if name == 'maximum' else 'lt'}"
         first = self.value(f"{test} {wide} {x}, {y}")
         return self.value(
-            f"select {_wide('i1', lanes)} {first}, {wide} {x}, {wide} {y}"
+            f"select {vector('i1', lanes)} {first}, {wide} {x}, {wide} {y}"
         )
 
     def sign(self, node: Node, x: str, lanes: int) -> str:
         kind = str(type_of(node))
-        wide, masks = _wide(kind, lanes), _wide("i1", lanes)
+        wide, masks = vector(kind, lanes), vector("i1", lanes)
         zero = self.number(node, 0.0, lanes)
         above = self.value(f"fcmp ogt {wide} {x}, {zero}")
         below = self.value(f"fcmp olt {wide} {x}, {zero}")
@@ -707,12 +595,12 @@ class Writer:
     def cast(self, node: Node, x: str, lanes: int) -> str:
         before, after = node.inputs[0].dtype, node.dtype
         source, target = str(type_of(node.inputs[0])), str(type_of(node))
-        wide, to = _wide(source, lanes), _wide(target, lanes)
+        wide, to = vector(source, lanes), vector(target, lanes)
         if after.kind == "b":
             if before.kind == "f":
                 zero = self.number(node.inputs[0], 0.0, lanes)
                 return self.value(f"fcmp une {wide} {x}, {zero}")
-            return self.value(f"icmp ne {wide} {x}, {_zero(lanes)}")
+            return self.value(f"icmp ne {wide} {x}, {zeros(lanes)}")
         if before.kind == "f":
             if before.itemsize == after.itemsize:
                 return x
@@ -745,10 +633,10 @@ class Writer:
     def combine(self, node: Node, kind: str, a: str, b: str, lanes: int) -> str:
         name = node.attrs["ufunc"].__name__
         if name in _LOGICAL:
-            return self.value(f"{_LOGICAL[name]} {_wide(kind, lanes)} {a}, {b}")
+            return self.value(f"{_LOGICAL[name]} {vector(kind, lanes)} {a}, {b}")
         if name == "add":
             how = "fadd" if kind in ("float", "double") else "add"
-            return self.value(f"{how} {_wide(kind, lanes)} {a}, {b}")
+            return self.value(f"{how} {vector(kind, lanes)} {a}, {b}")
         if node.dtype.kind != "f":
             return self.larger_integer(node, kind, a, b, lanes)
         return self.larger(name, kind, a, b, lanes)
@@ -758,7 +646,7 @@ class Writer:
         lanes = LANES
         while lanes > 1:
             half = lanes // 2
-            wide = _wide(kind, lanes)
+            wide = vector(kind, lanes)
             parts = []
             for start in (0, half):
                 picks = ", ".join(f"i32 {start + i}" for i in range(half))
@@ -784,7 +672,7 @@ class Writer:
         kind, total = str(type_of(node)), self.total_kind(node)
         if kind == total:
             return x
-        return self.value(f"fpext {_wide(kind, lanes)} {x} to {_wide(total, lanes)}")
+        return self.value(f"fpext {vector(kind, lanes)} {x} to {vector(total, lanes)}")
 
     # .. functions
 
@@ -804,13 +692,8 @@ class Writer:
         )  # fmt: skip
 
     def _function(self, name: str, parameters: str, body: Callable[[], None]) -> str:
-        self.lines, self.stack = [], []
         self.pointers, self.firsts, self.row_values = {}, {}, {}
-        body()
-        self.write("ret void")
-        lines = ["entry:", *self.stack, *self.lines]
-        head = f"define void @KERNEL.{name}(ptr noalias %args, {parameters}) nounwind"
-        return "\n".join([f"{head} {{", *lines, "}", "", ""])
+        return self.function(f"KERNEL.{name}", parameters, body)
 
     def _load_arguments(self) -> None:
         layout = self.layout
@@ -862,7 +745,7 @@ class Writer:
             self._clear_sums(node, k, sums, columns)
         wide_totals = {
             node: self.variable(
-                _wide(self.total_kind(node), LANES),
+                vector(self.total_kind(node), LANES),
                 self._total_start(node, LANES),
             )
             for node in self.totals
@@ -882,7 +765,7 @@ class Writer:
         for k, node in enumerate(self.totals):
             kind = self.total_kind(node)
             if node in wide_totals:
-                wide = _wide(kind, LANES)
+                wide = vector(kind, LANES)
                 x = self.value(f"load {wide}, ptr {wide_totals[node]}")
                 x = self.across(node, kind, x)
             else:
@@ -900,7 +783,7 @@ class Writer:
         for c in self.loop("0", columns, LANES):  # rows of sums end on whole vectors
             at = self.offset(row, self.value(f"mul i64 {c}, {node.dtype.itemsize}"))
             self.write(
-                f"store {_wide(kind, LANES)} {self.start_of(node, LANES)}, ptr {at}, "
+                f"store {vector(kind, LANES)} {self.start_of(node, LANES)}, ptr {at}, "
                 "align 8"
             )
 
@@ -937,7 +820,9 @@ class Writer:
         for p in range(self.passes):
             reduces = [n for n in levels if n.op == "reduce" and self._pass_of(n) == p]
             running = {
-                n: self.variable(_wide(str(type_of(n)), LANES), self.start_of(n, LANES))
+                n: self.variable(
+                    vector(str(type_of(n)), LANES), self.start_of(n, LANES)
+                )
                 for n in reduces
                 if levels[n] == "row"
             }
@@ -952,13 +837,13 @@ class Writer:
             rest = self.value(f"sub i64 {stop}, {c}")
             for _ in self.when(self.value(f"icmp sgt i64 {rest}, 0")):
                 mask = self.value(
-                    f"icmp ult <{LANES} x i64> {_iota(LANES)}, "
+                    f"icmp ult <{LANES} x i64> {iota(LANES)}, "
                     f"{self.splat('i64', rest, LANES)}"
                 )
                 self._columns(p, c, mask, reduces, running, sums, wide_totals)
             for n, variable in running.items():
                 kind = str(type_of(n))
-                x = self.value(f"load {_wide(kind, LANES)}, ptr {variable}")
+                x = self.value(f"load {vector(kind, LANES)}, ptr {variable}")
                 self.row_values[n] = self.across(n, kind, x)
                 self._store_row(n)
             self._row_maps(p + 1)
@@ -1009,7 +894,7 @@ class Writer:
                 self.put(i, known[node], c, LANES, mask)
         for n in reduces:
             kind = str(type_of(n))
-            wide = _wide(kind, LANES)
+            wide = vector(kind, LANES)
             x = self.input(n, n.inputs[0], p, c, LANES, mask, known)
             if levels[n] == "column":
                 k = self.sums.index(n)
@@ -1030,7 +915,7 @@ class Writer:
             variable = running.get(n)
             if variable is None:
                 variable, kind = wide_totals[n], self.total_kind(n)
-                x, wide = self.widened(n, x, LANES), _wide(kind, LANES)
+                x, wide = self.widened(n, x, LANES), vector(kind, LANES)
             before = self.value(f"load {wide}, ptr {variable}")
             after = self.combine(n, kind, before, x, LANES)
             self.write(f"store {wide} {after}, ptr {variable}")
@@ -1049,7 +934,7 @@ class Writer:
             for c in self.loop("0", columns, LANES):
                 rest = self.value(f"sub i64 {columns}, {c}")
                 mask = self.value(
-                    f"icmp ult <{LANES} x i64> {_iota(LANES)}, "
+                    f"icmp ult <{LANES} x i64> {iota(LANES)}, "
                     f"{self.splat('i64', rest, LANES)}"
                 )
                 self._finish_columns(c, mask)
@@ -1078,7 +963,7 @@ class Writer:
         known: dict[Node, str] = {}
         for k, node in enumerate(self.sums):
             kind = str(type_of(node))
-            wide = _wide(kind, LANES)
+            wide = vector(kind, LANES)
             total = self.variable(wide, self.start_of(node, LANES))
             row = self.value(f"mul i64 {self.loaded['sums.row']}, {k}")
             place = self.value(f"mul i64 {c}, {node.dtype.itemsize}")
@@ -1108,27 +993,3 @@ class Writer:
             if node in self.outputs:
                 i = layout.port_of[layout.uses[node, node]]
                 self.put(i, known[node], c, LANES, mask)
-
-
-def _wide(kind: str, lanes: int) -> str:
-    return kind if lanes == 1 else f"<{lanes} x {kind}>"
-
-
-def _zero(lanes: int) -> str:
-    return "0" if lanes == 1 else "zeroinitializer"
-
-
-def _ones(lanes: int) -> str:
-    return "true" if lanes == 1 else "splat (i1 true)"
-
-
-def _iota(lanes: int) -> str:
-    return "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">"
-
-
-def _bytes(kind: str) -> int:
-    return {"float": 4, "double": 8, "ptr": 8}.get(kind) or int(kind[1:]) // 8
-
-
-def _suffix(kind: str) -> str:
-    return {"float": "f32", "double": "f64"}.get(kind, kind)

@@ -20,6 +20,7 @@ from typing import Any
 from dezero.backend.download import home
 from dezero.backend.files import write_atomically
 from dezero.compiler import blas, mathematics
+from dezero.compiler.convolution import Loop
 from dezero.compiler.kernel import Kernel
 from dezero.compiler.pool import Pool, pool_ir
 
@@ -159,7 +160,11 @@ class Native:
         self._lock = threading.Lock()
         target = binding.Target.from_default_triple()
         self.cpu = binding.get_host_cpu_name()
-        self.features = binding.get_host_cpu_features().flatten()
+        features = binding.get_host_cpu_features()
+        self.features = features.flatten()
+        # Of 64 bytes, for what a kernel has at hand: of other processors, two of AVX2
+        # or four of NEON count as one.
+        self.registers = 32 if features.get("avx512f") else 8
         self._machine = target.create_target_machine(
             cpu=self.cpu,
             features=self.features,
@@ -200,7 +205,7 @@ class Native:
         """Where a compiled function starts."""
         return self._addresses[name]
 
-    def compile(self, kernels: Iterable[Kernel]) -> int:
+    def compile(self, kernels: Iterable[Kernel | Loop]) -> int:
         """Make sure that these kernels are there; how many were not."""
         with self._lock:
             new = {k.name: k for k in kernels if f"{k.name}.run" not in self._addresses}
@@ -231,22 +236,46 @@ class Native:
             self._addresses[name] = self._engine.get_function_address(name)
 
     def _emitted(self, text: str, vectorize: bool) -> bytes:
-        module = self.optimized(text, vectorize)
+        module = self._vectorized(text) if vectorize else self.optimized(text)
         code: bytes = self._machine.emit_object(module)
         return code
 
-    def optimized(self, text: str, vectorize: bool = False) -> Any:
-        """The module after LLVM's passes. The vectors of kernels are there already."""
-        binding = self._binding
-        module = binding.parse_assembly(text)
+    def _parsed(self, text: str) -> Any:
+        module = self._binding.parse_assembly(text)
         module.triple = self._machine.triple
         module.verify()
-        options = binding.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = vectorize
-        options.slp_vectorization = False
-        options.loop_unrolling = False
-        builder = binding.create_pass_builder(self._machine, options)
+        return module
+
+    def _vectorized(self, text: str) -> Any:
+        """The module after all of LLVM's passes."""
+        module = self._parsed(text)
+        options = self._binding.create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization = True
+        builder = self._binding.create_pass_builder(self._machine, options)
         builder.getModulePassManager().run(module, builder)
+        return module
+
+    def optimized(self, text: str) -> Any:
+        """The module after the few of LLVM's passes that kernels need: functions stand
+        in place of their calls, variables are in registers, what is for nothing goes.
+
+        Loops and vectors are as they should be already; all the other passes together
+        take longer than these and the machine code, and gain nothing.
+        """
+        module, binding = self._parsed(text), self._binding
+        passes = binding.create_new_module_pass_manager()
+        passes.add_always_inliner_pass()
+        passes.add_global_dead_code_eliminate_pass()
+        options = binding.create_pipeline_tuning_options()
+        builder = binding.create_pass_builder(self._machine, options)
+        passes.run(module, builder)
+        passes = binding.create_new_function_pass_manager()
+        passes.add_sroa_pass()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        for function in module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
         return module
 
     def text(self, kernel: Kernel) -> str:
@@ -259,7 +288,7 @@ class Native:
         return text
 
 
-def text_of(kernels: Iterable[Kernel]) -> str:
+def text_of(kernels: Iterable[Kernel | Loop]) -> str:
     """One module of several kernels."""
     kernels = list(kernels)
     wanted = sorted({w for kernel in kernels for w in kernel.wanted})

@@ -8,6 +8,7 @@ inputs, to go through the list, to hand out what the step leaves behind.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import weakref
@@ -19,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dezero.backend.threads import blas_on_one_core
-from dezero.compiler import blas, llvm
+from dezero.compiler import blas, convolution, llvm
 from dezero.compiler.errors import CompileError, NonFiniteError
 from dezero.compiler.fusion import Fusion, Group, base
 from dezero.compiler.ir import (
+    OPERATIONS,
     Array,
     Attributes,
     Graph,
@@ -75,6 +77,7 @@ class Step(NamedTuple):
     call: Callable[[], Any] | None = None  # of NumPy; None: an entry of the table
     entry: int = -1  # its number there
     kernel: Kernel | None = None  # None: a product, or a call of NumPy
+    entries: int = 1  # of the table, one after the other
 
 
 Views = list[tuple[str, Attributes]]
@@ -192,6 +195,7 @@ class Program:
     def _plan(self, cells: Sequence[Cell]) -> None:
         self.homes: dict[Node, Array] = {}
         self.why_numpy: dict[Node, str] = {}
+        self.convolutions: dict[Node, list[convolution.Call]] = {}
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self._find_homes()
         self.wanted = self._materialized()
@@ -201,6 +205,8 @@ class Program:
         groups = self._written_kernels()
         if self.native is not None:
             self.native.compile(self.kernels)
+            calls = itertools.chain(*self.convolutions.values())
+            self.native.compile(call.loop for call in calls)
         self._assign_memory(groups)
         self._bind(groups, cells)
         self._probes.clear()
@@ -278,6 +284,8 @@ class Program:
         for group in self.fusion.ordered():
             if group.closed:
                 groups.append((group, None))
+                for node in group.levels:
+                    self._write_convolution(node)
                 continue
             outputs = {node for node in group.levels if node in self.wanted}
             try:
@@ -294,6 +302,25 @@ class Program:
             groups.append((group, kernel))
             self.kernels.append(kernel)
         return groups
+
+    def _write_convolution(self, node: Node) -> None:
+        if self._has_place(node) and node.op in convolution.OPERATIONS:
+            assert self.native is not None
+            arrays = [self._probes[x] for x in (*node.inputs, node)]
+            registers, threads = self.native.registers, self.native.pool.threads
+            self.convolutions[node] = convolution.calls(
+                node.op, node.attrs, arrays, registers, threads
+            )
+
+    def _has_place(self, node: Node) -> bool:
+        """Whether it is computed into memory that is given to it."""
+        if node.op in ("call", "random", "require", "item"):
+            return False
+        return node.op not in convolution.OPERATIONS or (
+            self.native is not None
+            and node.dtype.str[1:] in ("f4", "f8")
+            and all(x.size for x in (*node.inputs, node))
+        )
 
     def _materialized(self) -> set[Node]:
         """Results that must be in memory: who reads them is not in their kernel."""
@@ -331,7 +358,8 @@ class Program:
             and times == 1
             and node not in kept
             and node in self.fusion.group_of
-            and (node.op == "matmul" or not self.fusion.group_of[node].closed)
+            and self._has_place(node)
+            and (node.kind == "product" or not self.fusion.group_of[node].closed)
         }
 
     def _find_containers(self) -> None:
@@ -413,7 +441,7 @@ class Program:
             for node in group.levels:
                 if node not in self.wanted and not group.closed:
                     continue
-                if node.op in ("call", "random", "require", "item"):
+                if not self._has_place(node):
                     continue
                 if node in self.in_place or node in self.inside or node in self.fresh:
                     continue
@@ -466,6 +494,7 @@ class Program:
         self.steps: list[Step] = []
         self.args: list[Array] = []
         self._keep: list[Any] = []
+        self._shared: dict[str, int] = {}  # addresses
         table: list[list[int]] = []
         for group, kernel in groups:
             if kernel is not None:
@@ -473,6 +502,12 @@ class Program:
                 table.append(self._entry(group, kernel))
                 continue
             for node in group.levels:
+                if node in self.convolutions:
+                    entries = self._convolution(node)
+                    step = Step([node], None, len(table), None, len(entries))
+                    self.steps.append(step)
+                    table += entries
+                    continue
                 product = self._product(node)
                 if product is not None:
                     self.steps.append(Step([node], None, len(table)))
@@ -519,6 +554,42 @@ class Program:
         threads = self.native.pool.threads if found.parallel else 1
         run = self.native.address(found.run)
         return [run, 0, args.ctypes.data, found.parts, threads]
+
+    def _convolution(self, node: Node) -> list[list[int]]:
+        """A convolution as entries of the table."""
+        native, entries = self.native, []
+        assert native is not None
+        for call in self.convolutions[node]:
+            loop = call.loop
+            args = np.zeros(max(len(loop.slots), 1), np.int64)
+            for name, slot in loop.slots.items():
+                if name == "scratch.share":
+                    args[slot] = loop.scratch
+                elif name in ("scratch", "packed"):
+                    args[slot] = self._shared_memory(name)
+                else:
+                    operand = (*node.inputs, node)[call.places[name]]
+                    self._point(args, slot, operand)
+            self.args.append(args)
+            run = native.address(f"{loop.name}.run")
+            finish = native.address(f"{loop.name}.finish") if loop.finishes else 0
+            threads = native.pool.threads if call.parallel else 1
+            entries.append([run, finish, args.ctypes.data, call.parts, threads])
+        return entries
+
+    def _shared_memory(self, kind: str) -> int:
+        """Memory that convolutions have one after the other."""
+        if kind not in self._shared:
+            assert self.native is not None
+            calls = list(itertools.chain(*self.convolutions.values()))
+            size = max(call.packed_bytes for call in calls)
+            if kind == "scratch":
+                size = max(call.loop.scratch for call in calls)
+                size *= self.native.pool.threads
+            memory = np.zeros(size + ALIGN, np.uint8)
+            self._keep.append(memory)
+            self._shared[kind] = _address(memory) + -_address(memory) % ALIGN
+        return self._shared[kind]
 
     def _point(self, args: Array, slot: int, x: Node) -> None:
         """Have a slot of the arguments hold the address of a result at every call."""
@@ -627,13 +698,12 @@ class Program:
                 self._deliver(node, self._fresh(parts()[number], node))
 
             return pick
-        if node.op in ("call", "random"):
-            function = attrs["function"]
+        if not self._has_place(node):
+            run = OPERATIONS[node.op].run
 
             def call() -> None:
                 operands = [r() for r in readers]
-                args, kwargs = fill_in(attrs["arguments"], operands)
-                result = function(*args, **kwargs)
+                result = run(attrs, *operands)
                 self._deliver(node, self._fresh(result, node, operands))
 
             return call
@@ -846,7 +916,7 @@ class Program:
             return run
 
         return [
-            timed(i, step.call or self._kernel_call(step.entry, 1))
+            timed(i, step.call or self._kernel_call(step.entry, step.entries))
             for i, step in enumerate(self.steps)
         ]
 
@@ -872,7 +942,7 @@ class Program:
             if step.call is None:
                 if not count:
                     first = step.entry
-                count += 1
+                count += step.entries
             else:
                 flush()
                 calls.append(step.call)

@@ -69,10 +69,12 @@ def _step_text(program: Program, step: Step, names: dict[Node, str]) -> str:
         return "forget the old gradients" if forgets else "check: the loss is finite"
     if step.call is not None:
         return "numpy   " + line_of(step.nodes[0], names)
-    kernel, threads = step.kernel, program.table[step.entry][4]
+    kernel, threads = step.kernel, program.table[step.entry + step.entries - 1][4]
     at_once = "one thread" if threads == 1 else "all threads"
     if kernel is None:
-        return f"product {line_of(step.nodes[0], names)}, {at_once}"
+        node = step.nodes[0]
+        kind = "product" if node.op == "matmul" else "windows"
+        return f"{kind} {line_of(node, names)}, {at_once}"
     layout = kernel.layout
     written = ", ".join(names[n] for n in step.nodes if n in program.wanted)
     operations = Counter(node.name for node in step.nodes)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from dezero.backend.convolution import convolve, convolve_transposed, correlate
 from dezero.backend.tracing import TracedArray
 from dezero.compiler.errors import CompileError
 from dezero.compiler.ir import (
@@ -534,6 +535,12 @@ _SHAPE_QUESTIONS = {
     np.isrealobj, np.min_scalar_type, np.may_share_memory, np.shares_memory,
 }  # fmt: skip
 _READS = {np.array_equal, np.allclose, np.array_repr, np.array_str, np.array2string}
+# Functions of the house that are operations of ours, and what of them is no array.
+_OPERATIONS = {
+    inspect.unwrap(function): function.__name__
+    for function in (convolve, convolve_transposed, correlate)
+}
+_SIZES = ("kernel_size", "stride", "pad", "outsize")
 _GROWS = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress}
 
 
@@ -852,6 +859,8 @@ class Trace:
 
     def call(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Any function of arrays: kept, and called again at each replay."""
+        if function in _OPERATIONS:
+            return self._operation(function, args, kwargs)
         out = kwargs.pop("out", None) if "out" in kwargs else None
         template, arrays = self.holes((tuple(args), dict(kwargs)))
         attrs = {"function": function, "arguments": template}
@@ -866,6 +875,20 @@ class Trace:
         if hasattr(result, "_fields"):
             return type(result)(*parts)
         return tuple(parts)
+
+    def _operation(self, function: Any, args: Any, kwargs: Any) -> Tracer:
+        """A function that is an operation of ours."""
+        given = inspect.signature(function).bind(*args, **kwargs).arguments
+        attrs = {name: x for name, x in given.items() if name in _SIZES}
+        xs = [
+            self.as_tracer(x)
+            for name, x in given.items()
+            if name not in _SIZES and x is not None
+        ]
+        dtype = np.result_type(*[x.dtype for x in xs])
+        return self.emit(
+            _OPERATIONS[function], [self.cast(x, dtype) for x in xs], attrs
+        )
 
     def method(self, name: str, x: Tracer, *args: Any, **kwargs: Any) -> Any:
         """A method of arrays that is nothing to us but a call."""

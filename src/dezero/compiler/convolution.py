@@ -1,0 +1,836 @@
+"""Convolution as native code: sums of products of windows that are never laid out.
+
+Goto and van de Geijn's product of matrices keeps a tile of the result in registers and
+runs through the common axis with one vector of the one matrix and single numbers of the
+other. The same loop computes a convolution right from the image: the numbers of several
+neighbouring windows lie a fixed step apart, so a tile is some windows by some vectors
+of channels, and the common axis are the rows of the filter. Of the image, only a block
+with its border is copied, into memory that stays in the nearest cache (Georganas et
+al., "Anatomy of high-performance deep learning convolutions on SIMD architectures",
+2018).
+
+One form says everything, with images as (N, H, W, C):
+
+    y[n, i, j, o] = b[o] + sum over h, w, c of
+                    W[h, w, c, o] * x[n, i * SH + h - top, j * SW + w - left, c]
+
+The derivative by ``x`` is of this form, one for each place that a window's step leaves
+between its elements; the one by ``W`` is the same sum over windows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dezero.backend.convolution import Pair
+from dezero.compiler.ir import Array, Attributes
+from dezero.compiler.lines import Lines, suffix, vector
+
+Strides = tuple[int, int, int, int]  # in bytes, along the axes of a form
+
+BLOCK_BYTES = 1 << 17  # of an image with its border: it stays in the second cache
+SUM_WINDOWS = 128  # of a block at least, where the sums over them are large
+REGISTER = 64  # bytes of a vector: one register of AVX-512, two of AVX2, four of NEON
+
+
+class Form(NamedTuple):
+    """All sizes of a convolution but the number of images."""
+
+    kind: str  # float, double
+    channels: int  # C
+    outputs: int  # O
+    image: Pair  # H, W
+    kernel: Pair
+    stride: Pair
+    border: Pair  # top, left: zeros; if negative, what is cut off
+    size: Pair  # OH, OW
+    x: Strides
+    y: Strides
+    start: int = 0  # bytes to the first of y
+
+    @property
+    def itemsize(self) -> int:
+        return 4 if self.kind == "float" else 8
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a vector."""
+        return REGISTER // self.itemsize
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of all outputs, the last perhaps not full."""
+        return -(-self.outputs // self.lanes)
+
+    @property
+    def run(self) -> int:
+        """Elements of a window in one row of it, which lie one after the other."""
+        return self.kernel[1] * self.channels
+
+    @property
+    def taps(self) -> int:
+        """Elements of a window."""
+        return self.kernel[0] * self.run
+
+    @property
+    def width(self) -> int:
+        """How much of a row, border included, all windows see together."""
+        return (self.size[1] - 1) * self.stride[1] + self.kernel[1]
+
+    @property
+    def readable(self) -> bool:
+        """Whether windows can be read where the images are."""
+        seen = [
+            (n - 1) * s + k - b
+            for n, s, k, b in zip(
+                self.size, self.stride, self.kernel, self.border, strict=True
+            )
+        ]
+        inside = max(self.border) <= 0 and seen[0] <= self.image[0]
+        runs = self.kernel[1] == 1 or self.x[2] == self.channels * self.itemsize
+        return (
+            inside and seen[1] <= self.image[1] and runs and self.x[3] == self.itemsize
+        )
+
+
+class Loop(NamedTuple):
+    """A native function, as ``Kernel`` is one: what ``llvm`` needs to compile it, and
+    what ``args`` must hold."""
+
+    name: str
+    text: str
+    needs: frozenset[str]
+    finishes: bool
+    slots: dict[str, int]
+    scratch: int  # bytes, for each thread
+    wanted: tuple[tuple[str, str, int], ...] = ()
+
+
+def evenly(total: int, most: int) -> tuple[Pair, Pair]:
+    """``total`` in parts of up to ``most`` that differ by one at most: how many of
+    which size, and how many of the next smaller one.
+
+    >>> evenly(28, 12)
+    ((1, 10), (2, 9))
+    """
+    parts = -(-total // most)
+    small, large = divmod(total, parts)
+    return (large, small + 1), (parts - large, small)
+
+
+class _Sums(Lines):
+    """What all loops of a form have in common: vectors of outputs, and how to add to
+    them."""
+
+    def __init__(self, form: Form, vectors: int) -> None:
+        super().__init__()
+        self.form = form
+        self.vectors = vectors  # of a tile
+        self.tiles = -(-form.vectors // vectors)
+        self.wide = vector(form.kind, form.lanes)
+        self.tile_bytes = vectors * REGISTER
+        self.scratch = 0
+
+    def written(self) -> Loop:
+        """The function, as text."""
+        text = self.function(
+            "KERNEL.run", "i64 %begin, i64 %end, i64 %share", self._run
+        )
+        finish = getattr(self, "_finish", None)
+        if finish is not None:
+            text += self.function("KERNEL.finish", "i64 %shares", finish)
+        name = "v" + hashlib.sha256(text.encode()).hexdigest()[:20]
+        text = text.replace("@KERNEL", f"@{name}")
+        needs, slots = frozenset(self.needs), dict(self.slots)
+        return Loop(name, text, needs, finish is not None, slots, self.scratch)
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+    def memory(self, bytes_: int) -> str:
+        """Some of the thread's own memory, aligned."""
+        start = self.share("%share")
+        start = self.offset(start, str(self.scratch))
+        self.scratch += -(-bytes_ // REGISTER) * REGISTER
+        return start
+
+    def share(self, number: str) -> str:
+        """Where a thread's own memory begins."""
+        bytes_ = self.argument("scratch.share")
+        start = self.argument("scratch", "ptr")
+        return self.offset(start, self.value(f"mul i64 {number}, {bytes_}"))
+
+    def times(self, pointer: str, i: str, bytes_: int) -> str:
+        """``i`` steps of so many bytes further."""
+        return self.offset(pointer, self.value(f"mul i64 {i}, {bytes_}"))
+
+    def at(self, pointer: str, v: int) -> str:
+        """The vector number ``v`` from there on."""
+        return self.offset(pointer, str(v * REGISTER))
+
+    def get(self, pointer: str, mask: str | None = None) -> str:
+        """A vector."""
+        return self.load(self.form.kind, pointer, self.form.lanes, mask)
+
+    def put(self, x: str, pointer: str, mask: str | None = None) -> None:
+        self.store(self.form.kind, x, pointer, self.form.lanes, mask)
+
+    def clear(self, to: str, count: str) -> None:
+        """Zeros, beyond the last of them up to a vector more."""
+        for c in self.loop("0", count, self.form.lanes):
+            at = self.times(to, c, self.form.itemsize)
+            self.write(f"store {self.wide} zeroinitializer, ptr {at}, align 4")
+
+    def add_product(self, x: str, y: str, to: str) -> None:
+        """Add to a variable."""
+        before = self.value(f"load {self.wide}, ptr {to}")
+        form = self.form
+        after = self.intrinsic("fmuladd", form.kind, form.lanes, x, y, before)
+        self.write(f"store {self.wide} {after}, ptr {to}")
+
+    def spread(self, pointer: str) -> str:
+        """One number, in all lanes."""
+        x = self.load(self.form.kind, pointer, 1, None)
+        return self.splat(self.form.kind, x, self.form.lanes)
+
+    def first_lanes(self, count: str, skip: int = 0) -> str:
+        """A mask of as many lanes as there are of ``count``, the first ``skip`` left
+        out."""
+        lanes = self.form.lanes
+        there = self.splat("i64", count, lanes)
+        steps = ", ".join(f"i64 {i + skip}" for i in range(lanes))
+        return self.value(f"icmp slt <{lanes} x i64> <{steps}>, {there}")
+
+    def masks(self, tile: str) -> list[str | None]:
+        """For each vector of a tile of outputs, which of them there are; ``None`` for
+        all."""
+        form, each = self.form, self.vectors * self.form.lanes
+        if form.outputs % each == 0:
+            return [None] * self.vectors
+        start = self.value(f"mul i64 {tile}, {each}")
+        left = self.value(f"sub i64 {form.outputs}, {start}")
+        return [self.first_lanes(left, v * form.lanes) for v in range(self.vectors)]
+
+    def strided(self, pointer: str, bytes_: int) -> str:
+        """The addresses of a vector whose elements are not neighbours."""
+        steps = ", ".join(f"i64 {i * bytes_}" for i in range(self.form.lanes))
+        lanes = self.form.lanes
+        return self.value(f"getelementptr i8, ptr {pointer}, <{lanes} x i64> <{steps}>")
+
+    def gather(self, pointer: str, bytes_: int, mask: str | None) -> str:
+        kind, lanes = self.form.kind, self.form.lanes
+        name = f"@llvm.masked.gather.v{lanes}{suffix(kind)}.v{lanes}p0"
+        self.needs.add(
+            f"declare {self.wide} {name}"
+            f"(<{lanes} x ptr>, i32, <{lanes} x i1>, {self.wide})"
+        )
+        return self.value(
+            f"call {self.wide} {name}(<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
+            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'}, "
+            f"{self.wide} zeroinitializer)"
+        )
+
+    def scatter(self, x: str, pointer: str, bytes_: int, mask: str | None) -> None:
+        kind, lanes = self.form.kind, self.form.lanes
+        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
+        self.needs.add(
+            f"declare void {name}({self.wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
+        )
+        self.write(
+            f"call void {name}({self.wide} {x}, "
+            f"<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
+            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'})"
+        )
+
+
+# -- blocks of images -----------------------------------------------------------------
+
+
+class _Blocks(_Sums):
+    """A loop through blocks of images with their borders.
+
+    Args:
+        rows: Of windows, in a block.
+    """
+
+    def __init__(self, form: Form, vectors: int, rows: int) -> None:
+        super().__init__(form, vectors)
+        self.rows = rows
+        self.width = form.width
+        self.copied = not form.readable
+        item = form.channels * form.itemsize
+        # From row to row, and from element to element, of what windows look at.
+        self.down = self.width * item if self.copied else form.x[1]
+        self.along = item if self.copied else form.x[2]
+
+    @property
+    def blocks(self) -> int:
+        """Of an image."""
+        return -(-self.form.size[0] // self.rows)
+
+    def each_block(self, images: str) -> Iterator[tuple[str, str, str, str]]:
+        """The blocks of a share: where the windows of each begin in memory, its image,
+        its first row of windows and how many rows they are."""
+        form = self.form
+        block = ""
+        if self.copied:
+            seen = (self.rows - 1) * form.stride[0] + form.kernel[0]
+            block = self.memory(seen * self.down + REGISTER)
+        for u in self.loop("%begin", "%end", 1):
+            n, first, rows = u, "0", str(form.size[0])
+            if self.blocks > 1:
+                n = self.value(f"udiv i64 {u}, {self.blocks}")
+                number = self.value(f"urem i64 {u}, {self.blocks}")
+                first = self.value(f"mul i64 {number}, {self.rows}")
+                left = self.value(f"sub i64 {form.size[0]}, {first}")
+                rows = self.intrinsic("smin", "i64", 1, left, str(self.rows))
+            image = self.times(images, n, form.x[0])
+            top = self.value(f"mul i64 {first}, {form.stride[0]}")
+            top = self.value(f"sub i64 {top}, {form.border[0]}")
+            if self.copied:
+                self._copy(image, top, rows, block)
+                yield block, n, first, rows
+            else:
+                start = self.times(image, top, form.x[1])
+                start = self.offset(start, str(-form.border[1] * form.x[2]))
+                yield start, n, first, rows
+
+    def _copy(self, image: str, top: str, rows: str, block: str) -> None:
+        """A block of an image, with zeros where windows look beyond it."""
+        form = self.form
+        H, W = form.image
+        C, item, border = form.channels, form.itemsize, form.border[1]
+        cut = max(-border, 0)  # columns that no window sees
+        before = min(max(border, 0), self.width)
+        inside = max(0, min(W - cut, self.width - before))
+        after = self.width - before - inside
+        seen = self.value(f"mul i64 {rows}, {form.stride[0]}")
+        seen = self.value(f"add i64 {seen}, {form.kernel[0] - form.stride[0]}")
+        for r in self.loop("0", seen, 1):
+            row = self.value(f"add i64 {r}, {top}")
+            to = self.times(block, r, self.down)
+            there = self.value(f"icmp ult i64 {row}, {H}")  # below 0 is above it
+            for _ in self.when(self.value(f"xor i1 {there}, true")):
+                self.clear(to, str(self.width * C))
+            for _ in self.when(there):
+                source = self.times(image, row, form.x[1])
+                source = self.offset(source, str(cut * form.x[2]))
+                if before:
+                    self.clear(to, str(before * C))
+                target = self.offset(to, str(before * C * item))
+                self.take(source, form.x[2:], target, inside, C)
+                if after:
+                    end = self.offset(target, str(inside * C * item))
+                    self.clear(end, str(after * C))
+
+    def take(
+        self, source: str, strides: Pair, target: str, width: int, channels: int
+    ) -> None:
+        """Part of a row of an image, its channels beside each other."""
+        kind, lanes, item = self.form.kind, self.form.lanes, self.form.itemsize
+        if strides == (channels * item, item):
+            count = width * channels
+            whole = count // lanes * lanes
+            for c in self.loop("0", str(whole), lanes):
+                self.put(
+                    self.get(self.times(source, c, item)), self.times(target, c, item)
+                )
+            if count > whole:
+                mask = self.first_lanes(str(count - whole))
+                x = self.get(self.offset(source, str(whole * item)), mask)
+                self.put(x, self.offset(target, str(whole * item)), mask)
+            return
+        for c in self.loop("0", str(channels), 1):
+            line = self.times(source, c, strides[1])
+            to = self.times(target, c, item)
+            for i in self.loop("0", str(width), 1):
+                x = self.load(kind, self.times(line, i, strides[0]), 1, None)
+                self.store(kind, x, self.times(to, i, channels * item), 1, None)
+
+
+def rows_of(form: Form, bytes_: int, least: int) -> int:
+    """Rows of windows that see up to so many bytes of an image, in at least so many
+    blocks, if there are so many."""
+    OH = form.size[0]
+    row = form.width * form.channels * form.itemsize * form.stride[0]
+    blocks = max(least, -(-OH // max(1, bytes_ // max(1, row))))
+    return -(-OH // min(OH, blocks))
+
+
+class Convolve(_Blocks):
+    """``y``, from images and packed weights: see ``Pack``."""
+
+    def __init__(self, form: Form, registers: int, least: int = 1) -> None:
+        vectors, self.tall, self.wide_by = _windows_at_once(form, registers)
+        super().__init__(form, vectors, rows_of(form, BLOCK_BYTES, least))
+
+    @property
+    def packed_bytes(self) -> int:
+        """What the packed weights and biases take."""
+        return (self.form.taps + 1) * self.tiles * self.tile_bytes
+
+    def _run(self) -> None:
+        form = self.form
+        images, results = self.argument("x", "ptr"), self.argument("y", "ptr")
+        results = self.offset(results, str(form.start))
+        weights = self.argument("packed", "ptr")
+        all_taps = form.taps * self.tile_bytes
+        biases = self.offset(weights, str(self.tiles * all_taps))
+        for start, n, first, rows in self.each_block(images):
+            image = self.times(results, n, form.y[0])
+            image = self.times(image, first, form.y[1])
+            for t in self.loop("0", str(self.tiles), 1):
+                masks = self.masks(t)
+                w = self.times(weights, t, all_taps)
+                b = self.times(biases, t, self.tile_bytes)
+                y = self.times(image, t, self.vectors * form.lanes * form.y[3])
+                done = "0"
+                if self.tall > 1:
+                    rest = self.value(f"urem i64 {rows}, {self.tall}")
+                    done = self.value(f"sub i64 {rows}, {rest}")
+                    for r in self.loop("0", done, self.tall):
+                        self._row(start, w, b, y, r, self.tall, masks)
+                for r in self.loop(done, rows, 1):
+                    self._row(start, w, b, y, r, 1, masks)
+
+    def _row(
+        self, start: str, w: str, b: str, y: str, r: str, tall: int,
+        masks: list[str | None],
+    ) -> None:  # fmt: skip
+        """All windows of some rows."""
+        form = self.form
+        x = self.times(start, r, form.stride[0] * self.down)
+        y = self.times(y, r, form.y[1])
+        step = form.stride[1] * self.along
+        for count, size in evenly(form.size[1], self.wide_by):
+            if count:
+                for j in self.loop("0", str(count), 1):
+                    here = self.times(x, j, size * step)
+                    there = self.times(y, j, size * form.y[2])
+                    self._tile(here, w, b, there, (tall, size), masks)
+                x = self.offset(x, str(count * size * step))
+                y = self.offset(y, str(count * size * form.y[2]))
+
+    def _tile(
+        self, x: str, w: str, b: str, y: str, size: Pair, masks: list[str | None]
+    ) -> None:
+        """Some windows by some vectors of outputs."""
+        form, vectors = self.form, range(self.vectors)
+        starts = [self.get(self.at(b, v)) for v in vectors]
+        windows = [(i, j) for i in range(size[0]) for j in range(size[1])]
+        sums = {
+            (*window, v): self.variable(self.wide, starts[v])
+            for window in windows
+            for v in vectors
+        }
+        steps = form.stride[0] * self.down, form.stride[1] * self.along
+        at_once = next(n for n in (4, 3, 2, 1) if form.run % n == 0)
+        for h in self.loop("0", str(form.kernel[0]), 1):
+            row = self.times(x, h, self.down)
+            line = self.times(w, h, form.run * self.tile_bytes)
+            for k in self.loop("0", str(form.run), at_once):
+                here = self.times(row, k, form.itemsize)
+                beside = self.times(line, k, self.tile_bytes)
+                for n in range(at_once):
+                    ws = [
+                        self.get(self.at(beside, n * len(vectors) + v)) for v in vectors
+                    ]
+                    for i, j in windows:
+                        place = i * steps[0] + j * steps[1] + n * form.itemsize
+                        number = self.spread(self.offset(here, str(place)))
+                        for v in vectors:
+                            self.add_product(ws[v], number, sums[i, j, v])
+        for (i, j, v), total in sums.items():
+            place = i * form.y[1] + j * form.y[2] + v * form.lanes * form.y[3]
+            x = self.value(f"load {self.wide}, ptr {total}")
+            self.put(x, self.offset(y, str(place)), masks[v])
+
+
+def _windows_at_once(form: Form, registers: int) -> tuple[int, int, int]:
+    """Of a tile, the vectors of outputs, the rows of windows and the windows of a row:
+    what does the most products in the time that they and their operands take."""
+    most = max(1, registers * 3 // 4)
+    OH, OW = form.size
+    best, found = 0.0, (1, 1, 1)
+    for vectors in range(1, min(form.vectors, most, 4) + 1):
+        for tall in range(1, min(OH, most // vectors) + 1):
+            if tall > 1 and tall * OW * vectors > most:
+                break
+            time = 0.0
+            parts = evenly(OW, most // vectors // tall)
+            for count, size in parts:
+                windows = tall * size
+                time += count * (products_time(vectors, windows) + 0.3)
+            rate = form.vectors * tall * OW / (time * -(-form.vectors // vectors))
+            if rate > best * 1.001:
+                best = rate
+                found = vectors, tall, parts[0][1] if parts[0][0] else parts[1][1]
+    return found
+
+
+def products_time(vectors: int, numbers: int) -> float:
+    """Cycles for the products of all vectors by all numbers: one for each, but no fewer
+    than a sum takes, nor than it takes to load them."""
+    return max(vectors * numbers, 4) + (vectors + numbers) / 10
+
+
+class Pack(_Sums):
+    """Weights in the order in which ``Convolve`` reads them: (tile, KH, KW, C, vectors
+    of a tile); then the biases.
+
+    Args:
+        by: Who reads them.
+        strides: In bytes, of the weights along KH, KW, C and O.
+        start: Bytes to the first of them.
+        biased: Whether there are biases; without, they are zero.
+    """
+
+    def __init__(self, by: Convolve, strides: Strides, start: int, biased: bool):
+        super().__init__(by.form, by.vectors)
+        self.strides = strides
+        self.start = start
+        self.biased = biased
+
+    @property
+    def parts(self) -> int:
+        """Into how many the work can be cut: one channel for one tile of outputs."""
+        return self.tiles * max(1, self.form.channels)
+
+    def _run(self) -> None:
+        form, (KH, KW) = self.form, self.form.kernel
+        source, target = self.argument("weights", "ptr"), self.argument("packed", "ptr")
+        source = self.offset(source, str(self.start))
+        tile_bytes = form.taps * self.tile_bytes
+        for part in self.loop("%begin", "%end", 1):
+            t = self.value(f"udiv i64 {part}, {form.channels}")
+            c = self.value(f"urem i64 {part}, {form.channels}")
+            masks = self.masks(t)
+            each = self.vectors * form.lanes
+            here = self.times(source, c, self.strides[2])
+            here = self.times(here, t, each * self.strides[3])
+            to = self.times(target, t, tile_bytes)
+            to = self.times(to, c, self.tile_bytes)
+            for h in self.loop("0", str(KH), 1):
+                for w in self.loop("0", str(KW), 1):
+                    at = self.times(here, h, self.strides[0])
+                    at = self.times(at, w, self.strides[1])
+                    there = self.times(to, h, form.run * self.tile_bytes)
+                    there = self.times(there, w, form.channels * self.tile_bytes)
+                    self._put_all(at, self.strides[3], there, masks)
+            for _ in self.when(self.value(f"icmp eq i64 {c}, 0")):
+                to = self.offset(target, str(self.tiles * tile_bytes))
+                to = self.times(to, t, self.tile_bytes)
+                biases = None
+                if self.biased:
+                    biases = self.argument("biases", "ptr")
+                    biases = self.times(biases, t, each * form.itemsize)
+                self._put_all(biases, form.itemsize, to, masks)
+
+    def _put_all(
+        self, source: str | None, bytes_: int, to: str, masks: list[str | None]
+    ) -> None:
+        """One number for each output of a tile, or zeros."""
+        for v, mask in enumerate(masks):
+            x = "zeroinitializer"
+            if source is not None:
+                here = self.offset(source, str(v * self.form.lanes * bytes_))
+                x = self.gather(here, bytes_, mask)
+            self.put(x, self.at(to, v))
+
+
+class Correlate(_Blocks):
+    """The derivative by the weights: for each tap of a window the sum, over all
+    windows, of what they have there times ``gy``.
+
+    Args:
+        strides: In bytes, of the result along KH, KW, C and O.
+    """
+
+    def __init__(
+        self, form: Form, registers: int, strides: Strides, least: int = 1
+    ) -> None:
+        vectors, self.tall, self.taps = _taps_at_once(form, registers)
+        # Enough windows that it pays to fetch the sums for them; few enough that they
+        # stay in the nearest cache while tile after tile goes through them.
+        rows = rows_of(form, BLOCK_BYTES // 4, least)
+        rows = max(rows, -(-SUM_WINDOWS // form.size[1]))
+        super().__init__(form, vectors, min(rows, form.size[0]))
+        self.strides = strides
+        self.direct = form.y[3] == form.itemsize
+        self.row_bytes = self.tiles * self.tile_bytes  # of the sums: one tap
+
+    def _run(self) -> None:
+        form = self.form
+        sums = self.memory(form.taps * self.row_bytes)
+        self.clear(sums, str(form.taps * self.row_bytes // form.itemsize))
+        images, gys = self.argument("x", "ptr"), self.argument("gy", "ptr")
+        gy_strides: Pair = (form.y[1], form.y[2])
+        aside = ""
+        if not self.direct:
+            gy_strides = (
+                form.size[1] * form.outputs * form.itemsize,
+                form.outputs * form.itemsize,
+            )
+            aside = self.memory(self.rows * gy_strides[0] + REGISTER)
+        for start, n, first, rows in self.each_block(images):
+            gy = self.times(gys, n, form.y[0])
+            gy = self.times(gy, first, form.y[1])
+            if aside:
+                for r in self.loop("0", rows, 1):
+                    self.take(
+                        self.times(gy, r, form.y[1]), form.y[2:],
+                        self.times(aside, r, gy_strides[0]), form.size[1], form.outputs,
+                    )  # fmt: skip
+                gy = aside
+            for t in self.loop("0", str(self.tiles), 1):
+                masks = self.masks(t)
+                there = self.times(gy, t, self.vectors * REGISTER)
+                tile = self.times(sums, t, self.tile_bytes)
+                self._all_taps(start, there, gy_strides, tile, rows, masks)
+
+    def _all_taps(
+        self, x: str, gy: str, gy_strides: Pair, sums: str, rows: str,
+        masks: list[str | None],
+    ) -> None:  # fmt: skip
+        form = self.form
+        for count, tall in evenly(form.kernel[0], self.tall):
+            if not count:
+                continue
+            for h in self.loop("0", str(count), 1):
+                here = self.times(x, h, tall * self.down)
+                there = self.times(sums, h, tall * form.run * self.row_bytes)
+                for number, size in evenly(form.run, self.taps):
+                    if not number:
+                        continue
+                    for k in self.loop("0", str(number), 1):
+                        self._tile(
+                            self.times(here, k, size * form.itemsize), gy, gy_strides,
+                            self.times(there, k, size * self.row_bytes), rows,
+                            (tall, size), masks,
+                        )  # fmt: skip
+                    here = self.offset(here, str(number * size * form.itemsize))
+                    there = self.offset(there, str(number * size * self.row_bytes))
+            x = self.offset(x, str(count * tall * self.down))
+            sums = self.offset(sums, str(count * tall * form.run * self.row_bytes))
+
+    def _tile(
+        self, x: str, gy: str, gy_strides: Pair, sums: str, rows: str, size: Pair,
+        masks: list[str | None],
+    ) -> None:  # fmt: skip
+        """Some taps by some vectors of outputs, over all windows of a block."""
+        form, vectors = self.form, range(self.vectors)
+        places = {
+            (h, k, v): self.offset(
+                sums, str((h * form.run + k) * self.row_bytes + v * REGISTER)
+            )
+            for h in range(size[0])
+            for k in range(size[1])
+            for v in vectors
+        }
+        totals = {key: self.variable(self.wide, "zeroinitializer") for key in places}
+        for r in self.loop("0", rows, 1):
+            row = self.times(x, r, form.stride[0] * self.down)
+            line = self.times(gy, r, gy_strides[0])
+            for j in self.loop("0", str(form.size[1]), 1):
+                here = self.times(row, j, form.stride[1] * self.along)
+                there = self.times(line, j, gy_strides[1])
+                gs = [self.get(self.at(there, v), masks[v]) for v in vectors]
+                for h in range(size[0]):
+                    for k in range(size[1]):
+                        place = h * self.down + k * form.itemsize
+                        number = self.spread(self.offset(here, str(place)))
+                        for v in vectors:
+                            self.add_product(gs[v], number, totals[h, k, v])
+        for key, total in totals.items():
+            x = self.value(f"load {self.wide}, ptr {total}")
+            x = self.value(f"fadd {self.wide} {x}, {self.get(places[key])}")
+            self.put(x, places[key])
+
+    def _finish(self) -> None:
+        """Add up the shares, and put the sums where they belong."""
+        form = self.form
+        result = self.argument("weights", "ptr")
+        for t in self.loop("0", str(self.tiles), 1):
+            masks = self.masks(t)
+            tile = self.value(f"mul i64 {t}, {self.tile_bytes}")
+            to = self.times(result, t, self.vectors * form.lanes * self.strides[3])
+            for c in self.loop("0", str(form.channels), 1):
+                for h in self.loop("0", str(form.kernel[0]), 1):
+                    for w in self.loop("0", str(form.kernel[1]), 1):
+                        tap = self.value(f"mul i64 {h}, {form.kernel[1]}")
+                        tap = self.value(f"add i64 {tap}, {w}")
+                        tap = self.value(f"mul i64 {tap}, {form.channels}")
+                        tap = self.value(f"add i64 {tap}, {c}")
+                        place = self.value(f"mul i64 {tap}, {self.row_bytes}")
+                        place = self.value(f"add i64 {place}, {tile}")
+                        there = to
+                        for i, bytes_ in zip((h, w, c), self.strides, strict=False):
+                            there = self.times(there, i, bytes_)
+                        self._finish_tap(place, there, masks)
+
+    def _finish_tap(self, place: str, to: str, masks: list[str | None]) -> None:
+        """What all shares have at one place of their memory, added up."""
+        for v, mask in enumerate(masks):
+            total = self.variable(self.wide, "zeroinitializer")
+            for s in self.loop("0", "%shares", 1):
+                at = self.at(self.offset(self.share(s), place), v)
+                before = self.value(f"load {self.wide}, ptr {total}")
+                after = self.value(f"fadd {self.wide} {before}, {self.get(at)}")
+                self.write(f"store {self.wide} {after}, ptr {total}")
+            x = self.value(f"load {self.wide}, ptr {total}")
+            bytes_ = self.strides[3]
+            there = self.offset(to, str(v * self.form.lanes * bytes_))
+            self.scatter(x, there, bytes_, mask)
+
+
+def _taps_at_once(form: Form, registers: int) -> tuple[int, int, int]:
+    """Of a tile, the vectors of outputs, the rows of taps and the taps of a row."""
+    most = max(1, registers * 3 // 4)
+    best, found = 0.0, (1, 1, 1)
+    for vectors in range(1, min(form.vectors, most, 4) + 1):
+        taps = most // vectors
+        tall = max(1, min(form.kernel[0], taps // form.run))
+        (large, a), (small, b) = evenly(form.run, max(1, taps // tall))
+        time = sum(
+            n * products_time(vectors, tall * k) for n, k in ((large, a), (small, b))
+        )
+        rate = form.vectors * tall * form.run / (time * -(-form.vectors // vectors))
+        if rate > best * 1.001:
+            best, found = rate, (vectors, tall, a if large else b)
+    return found
+
+
+# -- operations -----------------------------------------------------------------------
+
+PARALLEL_FLOPS = 400_000  # some microseconds of work: what a second thread must have
+PARTS = 8  # for each thread, so that all of them are busy to the end
+
+
+class Call(NamedTuple):
+    """A loop, and where what it works on is.
+
+    ``places`` has the number of an operand for the names that the loop asks for; the
+    result is the last operand. ``packed`` and ``scratch`` are memory of their own.
+    """
+
+    loop: Loop
+    parts: int
+    parallel: bool
+    places: dict[str, int]
+    packed_bytes: int = 0
+
+
+OPERATIONS = ("convolve", "convolve_transposed", "correlate")
+
+
+def calls(
+    op: str, attrs: Attributes, arrays: Sequence[Array], registers: int, threads: int
+) -> list[Call]:
+    """An operation as native calls, one after the other.
+
+    Args:
+        arrays: Such as its operands will be, and its result.
+        registers: Of 64 bytes, that the processor has.
+    """
+    x, W, *b, y = arrays
+    make = _Maker(registers, -(-PARTS * threads // len(x)), len(x), bool(b))
+    if op == "convolve":
+        (SH, SW), pad = attrs["stride"], attrs["pad"]
+        form = _form(x, W.shape[2:], (SH, SW), pad, y)
+        return make.convolution(form, _taps(W, "OCHW"), 0)
+    if op == "correlate":
+        form = _form(x, attrs["kernel_size"], attrs["stride"], attrs["pad"], W)
+        return make.correlation(form, _taps(y, "OCHW"))
+    found = []
+    for rows in _phases(W.shape[2], attrs["stride"][0], attrs["pad"][0], y.shape[2]):
+        for columns in _phases(
+            W.shape[3], attrs["stride"][1], attrs["pad"][1], y.shape[3]
+        ):
+            part = y[:, :, rows.first :: rows.step, columns.first :: columns.step]
+            start = rows.first * y.strides[2] + columns.first * y.strides[3]
+            border = rows.border, columns.border
+            form = _form(x, (rows.taps, columns.taps), (1, 1), border, part)
+            down, along, c, o = _taps(W, "COHW")
+            found += make.convolution(
+                form._replace(start=start),
+                (-down * rows.step, -along * columns.step, c, o),
+                rows.last_tap * down + columns.last_tap * along,
+            )
+    return found
+
+
+class _Maker(NamedTuple):
+    """Makes calls for so many images."""
+
+    registers: int
+    least: int  # blocks of an image
+    images: int
+    biased: bool
+
+    def convolution(self, form: Form, strides: Strides, start: int) -> list[Call]:
+        """Pack the weights; go through the images."""
+        loop = Convolve(form, self.registers, self.least)
+        pack = Pack(loop, strides, start, self.biased)
+        operands = {"x": 0, "weights": 1, "biases": 2, "y": 3 if self.biased else 2}
+        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
+        large = form.taps * form.outputs >= 1 << 14
+        return [
+            Call(pack.written(), pack.parts, large, operands, loop.packed_bytes),
+            Call(
+                loop.written(),
+                loop.blocks * self.images,
+                work >= PARALLEL_FLOPS,
+                operands,
+            ),
+        ]
+
+    def correlation(self, form: Form, strides: Strides) -> list[Call]:
+        loop = Correlate(form, self.registers, strides, self.least)
+        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
+        operands = {"x": 0, "gy": 1, "weights": 2}
+        parallel = work >= PARALLEL_FLOPS
+        return [Call(loop.written(), loop.blocks * self.images, parallel, operands)]
+
+
+def _form(x: Array, kernel: Pair, stride: Pair, border: Pair, y: Array) -> Form:
+    (_, C, H, W), (_, O, OH, OW) = x.shape, y.shape  # noqa: E741
+    kind = "float" if x.itemsize == 4 else "double"
+    if not (kernel[0] and kernel[1]):
+        kernel = 0, 0
+    return Form(
+        kind, C, O, (H, W), kernel, stride, border, (OH, OW),
+        _channels_last(x), _channels_last(y),
+    )  # fmt: skip
+
+
+def _channels_last(x: Array) -> Strides:
+    n, c, h, w = x.strides
+    return n, h, w, x.itemsize if x.shape[1] == 1 else c
+
+
+def _taps(W: Array, axes: str) -> Strides:
+    """The strides of weights, from tap to tap, along channels and outputs."""
+    h, w, c, o = (W.strides[axes.index(axis)] for axis in "HWCO")
+    return h, w, c, o
+
+
+class _Phase(NamedTuple):
+    """Along one axis, every ``step``-th place of a transposed convolution's result."""
+
+    first: int
+    step: int
+    taps: int  # of the weights, that reach these places
+    last_tap: int  # of them; from there back, as the windows look the other way
+    border: int
+
+
+def _phases(kernel: int, stride: int, pad: int, size: int) -> Iterator[_Phase]:
+    """What is at ``h`` comes from the taps k with ``(h + pad - k) % stride == 0``."""
+    for a in range(stride):
+        first = (a - pad) % stride
+        if first < size:
+            taps = max(0, -(-(kernel - a) // stride))
+            border = taps - 1 - (first + pad - a) // stride
+            yield _Phase(first, stride, taps, a + stride * (taps - 1), border)
