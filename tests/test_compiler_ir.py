@@ -117,6 +117,19 @@ def _sliced_derivatives(x: Any) -> Any:
     return upper + lower
 
 
+def _interleaved(x: Any, y: Any) -> Any:
+    z = np.zeros(4, np.float32)
+    z[::2] = x
+    z[1::2] = y
+    return z
+
+
+def _replaced(x: Any) -> Any:
+    y = np.zeros(3, np.float32)
+    y[...] = x * 2
+    return y
+
+
 TEXTS: dict[str, tuple[Callable[..., Any], list[Any], str, str]] = {
     "layer": (
         lambda x, W, b: np.maximum(x @ W + b, 0).sum(),
@@ -231,6 +244,64 @@ TEXTS: dict[str, tuple[Callable[..., Any], list[Any], str, str]] = {
         return %7
         """,
     ),
+    "every element put once": (
+        _interleaved,
+        [ones(2), ones(2)],
+        """
+        %0: f32[2] = input
+        %1: f32[2] = input
+        %2: f32[4] = full value=0.0
+        %3: f32[2] = slice %2, index=(::2, Ellipsis)
+        %4: f32[4] = put %2, %0, views=((slice, index=(::2, Ellipsis)))
+        %5: f32[2] = slice %4, index=(1::2, Ellipsis)
+        %6: f32[4] = put %4, %1, views=((slice, index=(1::2, Ellipsis)))
+        return %6
+        """,
+        """
+        %0: f32[2] = input
+        %1: f32[2] = input
+        %2: f32[4] = assemble %0, %1, places=((0:3:2), (1:4:2)), order=(0)
+        return %2
+        """,
+    ),
+    "a sum of sums": (
+        lambda x: (x.sum((2, 3)).sum(0), x.sum(1).sum(1, keepdims=True)),
+        [ones(2, 3, 4, 5)],
+        """
+        %0: f32[2,3,4,5] = input
+        %1: f32[2,3] = reduce.add %0, axes=(2, 3), keepdims=False
+        %2: f32[3] = reduce.add %1, axes=(0), keepdims=False
+        %3: f32[2,4,5] = reduce.add %0, axes=(1), keepdims=False
+        %4: f32[2,1,5] = reduce.add %3, axes=(1), keepdims=True
+        return %2, %4
+        """,
+        """
+        %0: f32[2,3,4,5] = input
+        %1: f32[3] = reduce.add %0, axes=(0, 2, 3), keepdims=False
+        %2: f32[2,4,5] = reduce.add %0, axes=(1), keepdims=False
+        %3: f32[2,1,5] = reduce.add %2, axes=(1), keepdims=True
+        return %1, %3
+        """,
+    ),
+    "all of it put": (
+        _replaced,
+        [ones(3)],
+        """
+        %0: f32[3] = input
+        %1: f32[3] = full value=0.0
+        %2: f32[] = full value=2.0
+        %3: f32[3] = multiply %0, %2
+        %4: f32[3] = slice %1, index=(Ellipsis)
+        %5: f32[3] = put %1, %3, views=((slice, index=(Ellipsis)))
+        return %5
+        """,
+        """
+        %0: f32[3] = input
+        %1: f32[] = full value=2.0
+        %2: f32[3] = multiply %0, %1
+        return %2
+        """,
+    ),
     "a sum of products": (
         lambda x, y, z, g: x.T @ g + y.T @ g + z.T @ g,
         [ones(4, 3), ones(4, 3), ones(4, 3), ones(4, 2)],
@@ -330,6 +401,11 @@ index2 = an_input(2, dtype=i8)
 mask = an_input(2, 3, dtype=bool)
 no_call = Node("call", [x23], {"function": np.modf, "arguments": ((Hole(),), {})})
 first_row = (("slice", {"index": (0, ...)}),)
+halves = {
+    "places": ((slice(0, 2),), (slice(2, 4),)), "shape": (4,), "order": (0,),
+}  # fmt: skip
+images, filters = an_input(2, 3, 6, 6), an_input(5, 3, 3, 3)
+windows = {"stride": (1, 1), "pad": (0, 0)}
 a_sum = {"ufunc": np.add, "axes": (0,), "keepdims": False}
 full_of_ones = {"value": 1.0, "shape": (3,), "dtype": f4}
 
@@ -529,6 +605,46 @@ BROKEN: dict[str, tuple[Node, str, str]] = {
     "concatenate: another length": (
         Node("concatenate", [x23, y23], {"axis": 0}, (2, 3)),
         "the shape (4, 3)", "(2, 3)",
+    ),
+    "assemble: an element left out": (
+        Node("assemble", [v3], {**halves, "places": ((slice(0, 3),),)}, (4,)),
+        "parts for every element, one for each", "((slice(0, 3, None),),)",
+    ),
+    "assemble: a part that does not fit": (
+        Node("assemble", [v3, v3], halves, (4,)), "a value that fits into (2,)", "(3,)",
+    ),
+    "assemble: a place too few": (
+        Node("assemble", [v3], halves, (4,)), "a place for each of 1 parts", "2",
+    ),
+    "convolve: other channels": (
+        Node("convolve", [images, an_input(5, 2, 3, 3)], windows, (2, 5, 4, 4)),
+        "weights of 3 channels", "(5, 2, 3, 3)",
+    ),
+    "convolve: another size": (
+        Node("convolve", [images, filters], windows, (2, 5, 6, 6)),
+        "the shape (2, 5, 4, 4)", "(2, 5, 6, 6)",
+    ),
+    "convolve: a bias too many": (
+        Node("convolve", [images, filters, an_input(6)], windows, (2, 5, 4, 4)),
+        "5 biases", "(6,)",
+    ),
+    "convolve: three axes": (
+        Node("convolve", [an_input(3, 6, 6), filters], windows, (5, 4, 4)),
+        "four axes", "<input: f32[3,6,6]> and <input: f32[5,3,3,3]>",
+    ),
+    "convolve_transposed: an outsize of other windows": (
+        Node(
+            "convolve_transposed", [an_input(2, 5, 4, 4), filters],
+            {**windows, "outsize": (9, 6)}, (2, 3, 9, 6),
+        ),
+        "outsize of (4, 4) windows", "(9, 6): (7, 4)",
+    ),
+    "correlate: a gradient for other windows": (
+        Node(
+            "correlate", [images, an_input(2, 5, 6, 6)],
+            {**windows, "kernel_size": (3, 3)}, (5, 3, 3, 3),
+        ),
+        "a gradient for (4, 4) windows of 2 images", "(2, 5, 6, 6)",
     ),
     "call: an array too few": (
         Node("call", [], no_call.attrs), "1 inputs", "0",

@@ -484,6 +484,21 @@ def _concatenate(node: Node) -> Follows:
     return (*shape[:axis], total, *shape[axis + 1 :]), first.dtype
 
 
+def _assemble(node: Node) -> Follows:
+    shape, places = node.attrs["shape"], node.attrs["places"]
+    _require_type(node, node.inputs[1:], node.inputs[0].dtype)
+    if len(places) != len(node.inputs):
+        raise _Wrong(f"a place for each of {len(node.inputs)} parts", len(places))
+    covered = _stand_in(shape).astype(np.int64) * 0
+    for part, place in zip(node.inputs, places, strict=True):
+        _require_basic(place)
+        _require_fit(part.shape, covered[place].shape)
+        covered[place] += 1
+    if (covered != 1).any():
+        raise _Wrong("parts for every element, one for each", places)
+    return shape, node.inputs[0].dtype
+
+
 # -- calls ----------------------------------------------------------------------------
 
 
@@ -541,6 +556,7 @@ RULES: dict[str, Rule] = {
     "scatter": Rule(~2, ("index",), _scatter),
     "scatter_add": Rule(~2, ("index",), _scatter),
     "concatenate": Rule(~1, ("axis",), _concatenate),
+    "assemble": Rule(~1, ("places", "shape", "order"), _assemble),
     "call": Rule(~0, ("function", "arguments"), _call),
     "item": Rule(1, ("number",), _item),
     "require": Rule(2, ("error",), _require),

@@ -120,6 +120,38 @@ def evenly(total: int, most: int) -> tuple[Pair, Pair]:
     return (large, small + 1), (parts - large, small)
 
 
+def tile_of(vectors: int, numbers: Pair, registers: int) -> tuple[int, int, int]:
+    """What to multiply at once: vectors, by rows of numbers, by numbers of a row.
+
+    Their sums, the vectors and one number must be in registers, and some must be left
+    for what comes next. Of all such tiles, the one that does the most products in the
+    time that they and what they need take.
+    """
+    rows, length = numbers
+    left = registers // 8
+    best, found = 0.0, (1, 1, 1)
+    for v in range(1, min(vectors, 4) + 1):
+        most = (registers - left - v) // v
+        for tall in range(1, min(rows, most) + 1):
+            if tall > 1 and tall * length > most:
+                break
+            parts = evenly(length, max(1, most // tall))
+            whole, rest = divmod(rows, tall)
+            time = whole * sum(n * _time(v, tall * size) for n, size in parts)
+            time += rest * sum(n * _time(v, size) for n, size in parts)
+            rate = 1 / (time * -(-vectors // v))
+            if rate > best * 1.001:
+                best = rate
+                found = v, tall, parts[0][1] if parts[0][0] else parts[1][1]
+    return found
+
+
+def _time(vectors: int, numbers: int) -> float:
+    """Cycles for the products of all vectors by all numbers: one for each, but no fewer
+    than a sum takes; something for loading them; something to begin."""
+    return max(vectors * numbers, 4) + (vectors + numbers) / 10 + 0.3
+
+
 class _Sums(Lines):
     """What all loops of a form have in common: vectors of outputs, and how to add to
     them."""
@@ -363,7 +395,7 @@ class Convolve(_Blocks):
     """``y``, from images and packed weights: see ``Pack``."""
 
     def __init__(self, form: Form, registers: int, least: int = 1) -> None:
-        vectors, self.tall, self.wide_by = _windows_at_once(form, registers)
+        vectors, self.tall, self.long = tile_of(form.vectors, form.size, registers)
         super().__init__(form, vectors, rows_of(form, BLOCK_BYTES, least))
 
     @property
@@ -404,7 +436,7 @@ class Convolve(_Blocks):
         x = self.times(start, r, form.stride[0] * self.down)
         y = self.times(y, r, form.y[1])
         step = form.stride[1] * self.along
-        for count, size in evenly(form.size[1], self.wide_by):
+        for count, size in evenly(form.size[1], self.long):
             if count:
                 for j in self.loop("0", str(count), 1):
                     here = self.times(x, j, size * step)
@@ -446,34 +478,6 @@ class Convolve(_Blocks):
             place = i * form.y[1] + j * form.y[2] + v * form.lanes * form.y[3]
             x = self.value(f"load {self.wide}, ptr {total}")
             self.put(x, self.offset(y, str(place)), masks[v])
-
-
-def _windows_at_once(form: Form, registers: int) -> tuple[int, int, int]:
-    """Of a tile, the vectors of outputs, the rows of windows and the windows of a row:
-    what does the most products in the time that they and their operands take."""
-    most = max(1, registers * 3 // 4)
-    OH, OW = form.size
-    best, found = 0.0, (1, 1, 1)
-    for vectors in range(1, min(form.vectors, most, 4) + 1):
-        for tall in range(1, min(OH, most // vectors) + 1):
-            if tall > 1 and tall * OW * vectors > most:
-                break
-            time = 0.0
-            parts = evenly(OW, most // vectors // tall)
-            for count, size in parts:
-                windows = tall * size
-                time += count * (products_time(vectors, windows) + 0.3)
-            rate = form.vectors * tall * OW / (time * -(-form.vectors // vectors))
-            if rate > best * 1.001:
-                best = rate
-                found = vectors, tall, parts[0][1] if parts[0][0] else parts[1][1]
-    return found
-
-
-def products_time(vectors: int, numbers: int) -> float:
-    """Cycles for the products of all vectors by all numbers: one for each, but no fewer
-    than a sum takes, nor than it takes to load them."""
-    return max(vectors * numbers, 4) + (vectors + numbers) / 10
 
 
 class Pack(_Sums):
@@ -551,7 +555,8 @@ class Correlate(_Blocks):
     def __init__(
         self, form: Form, registers: int, strides: Strides, least: int = 1
     ) -> None:
-        vectors, self.tall, self.taps = _taps_at_once(form, registers)
+        taps = form.kernel[0], form.run
+        vectors, self.tall, self.long = tile_of(form.vectors, taps, registers)
         # Enough windows that it pays to fetch the sums for them; few enough that they
         # stay in the nearest cache while tile after tile goes through them.
         rows = rows_of(form, BLOCK_BYTES // 4, least)
@@ -601,7 +606,7 @@ class Correlate(_Blocks):
             for h in self.loop("0", str(count), 1):
                 here = self.times(x, h, tall * self.down)
                 there = self.times(sums, h, tall * form.run * self.row_bytes)
-                for number, size in evenly(form.run, self.taps):
+                for number, size in evenly(form.run, self.long):
                     if not number:
                         continue
                     for k in self.loop("0", str(number), 1):
@@ -683,23 +688,6 @@ class Correlate(_Blocks):
             bytes_ = self.strides[3]
             there = self.offset(to, str(v * self.form.lanes * bytes_))
             self.scatter(x, there, bytes_, mask)
-
-
-def _taps_at_once(form: Form, registers: int) -> tuple[int, int, int]:
-    """Of a tile, the vectors of outputs, the rows of taps and the taps of a row."""
-    most = max(1, registers * 3 // 4)
-    best, found = 0.0, (1, 1, 1)
-    for vectors in range(1, min(form.vectors, most, 4) + 1):
-        taps = most // vectors
-        tall = max(1, min(form.kernel[0], taps // form.run))
-        (large, a), (small, b) = evenly(form.run, max(1, taps // tall))
-        time = sum(
-            n * products_time(vectors, tall * k) for n, k in ((large, a), (small, b))
-        )
-        rate = form.vectors * tall * form.run / (time * -(-form.vectors // vectors))
-        if rate > best * 1.001:
-            best, found = rate, (vectors, tall, a if large else b)
-    return found
 
 
 # -- operations -----------------------------------------------------------------------

@@ -101,9 +101,9 @@ class Group:
         kept = row_shape if level == "row" else column_shape
         if len(shape) == len(self.shape):
             return self.aligned(shape) == kept(self.shape, self.columns)
-        plain = self.order == tuple(range(len(self.shape)))
-        squeezed = self.shape[:cut] if level == "row" else self.shape[cut:]
-        return plain and shape == squeezed
+        own = slice(cut) if level == "row" else slice(cut, None)
+        axes = self.order[own]
+        return list(axes) == sorted(axes) and shape == self.shape[own]
 
     def aligned(self, shape: Shape) -> Shape:
         """A shape in the order of the domain, with leading axes of 1 where it lacks."""

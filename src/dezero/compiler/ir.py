@@ -143,6 +143,18 @@ def apply_views(x: Any, views: Iterable[tuple[str, Attributes]]) -> Any:
     return x
 
 
+def _full(attrs: Attributes) -> Array:
+    x = np.full(attrs["shape"], attrs["value"], attrs["dtype"])
+    return x if "order" not in attrs else laid_out(x, attrs["order"])
+
+
+def _assemble(attrs: Attributes, *parts: Array) -> Array:
+    y = laid_out(np.empty(attrs["shape"], parts[0].dtype), attrs["order"])
+    for place, part in zip(attrs["places"], parts, strict=True):
+        y[place] = part
+    return y
+
+
 def _put(attrs: Attributes, base: Array, value: Array) -> Array:
     y = base.copy("K")
     apply_views(y, attrs["views"])[...] = value
@@ -209,7 +221,7 @@ def _unavailable(attrs: Attributes, *arrays: Array) -> Any:
 OPERATIONS: dict[str, Operation] = {
     "input": Operation("source", _unavailable),
     "constant": Operation("source", lambda a: a["value"]),
-    "full": Operation("source", lambda a: np.full(a["shape"], a["value"], a["dtype"])),
+    "full": Operation("source", _full),
     "random": Operation("effect", _draw),
     "map": Operation("map", lambda a, *xs: a["ufunc"](*xs)),
     "where": Operation("map", lambda a, c, x, y: np.where(c, x, y)),
@@ -234,6 +246,7 @@ OPERATIONS: dict[str, Operation] = {
     "scatter": Operation("move", _scatter),
     "scatter_add": Operation("move", _scatter_add),
     "concatenate": Operation("move", lambda a, *xs: np.concatenate(xs, a["axis"])),
+    "assemble": Operation("move", _assemble),
     "call": Operation("call", _call),
     "item": Operation("call", lambda a, x: x[a["number"]]),
     "require": Operation("effect", lambda a, condition, x: condition),
@@ -266,6 +279,12 @@ def interpret(graph: Graph, given: Mapping[Node, Any]) -> dict[Node, Any]:
         if node not in results and node.op != "input":  # one that nobody takes
             results[node] = run(node, [results[x] for x in node.inputs])
     return results
+
+
+def laid_out(x: Array, order: Sequence[int]) -> Array:
+    """A copy of an array, its axes in memory in this order."""
+    back = sorted(range(x.ndim), key=list(order).__getitem__)
+    return np.ascontiguousarray(x.transpose(order)).transpose(back)
 
 
 # -- memory -------------------------------------------------------------------------

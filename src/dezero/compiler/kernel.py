@@ -53,6 +53,7 @@ _COMPARE = {
     "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
     "equal": "eq", "not_equal": "ne",
 }  # fmt: skip
+_LARGER = ("maximum", "minimum", "fmax", "fmin")
 _ROUND = {"floor": "floor", "ceil": "ceil", "rint": "rint", "trunc": "trunc"}
 _DEAR = {"exp", "log", "tanh", "sin", "cos", "log1p", "expm1", "power", "divide",
          "sqrt", "reciprocal", "erf"}  # fmt: skip
@@ -96,11 +97,11 @@ def knows(node: Node) -> bool:
             or name in _COMPARE
             or name in _ROUND
             or name in _UNARY
-            or name in ("maximum", "minimum")
+            or name in _LARGER
             or function_of(node) is not None
         )
     if kind == "b":
-        return name in _LOGICAL or name in ("logical_not", "invert")
+        return name in _LOGICAL or name in _COMPARE or name in ("logical_not", "invert")
     return (
         name in _INTEGER
         or name in _COMPARE
@@ -184,10 +185,11 @@ class Layout:
             return (0,) * dims
         strides = [0 if n == 1 else s for n, s in zip(x.shape, x.strides, strict=True)]
         columns = group.columns or 0
-        squeezed = level == "row" and len(node.shape) != dims
-        if squeezed:
-            strides = [0] * (dims - columns - len(strides)) + strides + [0] * columns
-            return tuple(strides)
+        if level in ("row", "column") and len(node.shape) != dims:  # without the rest
+            kept = columns if level == "column" else dims - columns
+            strides = [0] * (kept - len(strides)) + strides
+            others = [0] * (dims - kept)
+            return tuple(others + strides if level == "column" else strides + others)
         strides = [0] * (dims - len(strides)) + strides
         return tuple(strides[i] for i in group.order)
 
@@ -511,8 +513,8 @@ class Writer(Lines):
             return self.cast(node, xs[0], lanes)
         name = node.attrs["ufunc"].__name__
         floating = source in ("float", "double")
-        if name in _COMPARE and source != "i1":
-            sign = "u" if node.inputs[0].dtype.kind == "u" else "s"
+        if name in _COMPARE:
+            sign = "u" if node.inputs[0].dtype.kind in "ub" else "s"
             how = _COMPARE[name]
             if floating:
                 test = f"fcmp {'u' if how == 'ne' else 'o'}{how}"
@@ -529,7 +531,7 @@ class Writer(Lines):
             return self.value(f"{_INTEGER[name]} {wide} {xs[0]}, {xs[1]}")
         if name in _FLOAT:
             return self.value(f"{_FLOAT[name]} {wide} {xs[0]}, {xs[1]}")
-        if name in ("maximum", "minimum"):
+        if name in _LARGER:
             return self.larger(name, source, xs[0], xs[1], lanes)
         if name in _ROUND:
             return self.intrinsic(_ROUND[name], source, lanes, xs[0])
@@ -562,11 +564,12 @@ class Writer(Lines):
         )
 
     def larger(self, name: str, kind: str, x: str, y: str, lanes: int) -> str:
-        """The larger, or smaller, of two; NaN if one of them is."""
+        """The larger, or smaller, of two; NaN if one of them is, or if both are."""
         wide, masks = vector(kind, lanes), vector("i1", lanes)
-        test = "ogt" if name == "maximum" else "olt"
+        test = "ogt" if name in ("maximum", "fmax") else "olt"
         first = self.value(f"fcmp {test} {wide} {x}, {y}")
-        nan = self.value(f"fcmp uno {wide} {x}, {x}")
+        decides = y if name in ("fmax", "fmin") else x  # if it is NaN, x is the result
+        nan = self.value(f"fcmp uno {wide} {decides}, {decides}")
         both = self.value(f"or {masks} {first}, {nan}")
         return self.value(f"select {masks} {both}, {wide} {x}, {wide} {y}")
 

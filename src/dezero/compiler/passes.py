@@ -6,6 +6,7 @@ After each of them the verifier looks at what it built (``check.py``).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -175,6 +176,10 @@ def _simpler(node: Node, inputs: Sequence[Node]) -> Node:
         joined = _joined_puts(node, inputs)
         if joined is not None:
             return joined
+    if op == "put" and _region(node) == [range(n) for n in node.shape]:
+        value = inputs[1]
+        if (value.shape, value.order) == (node.shape, node.order):
+            return value
     if (
         node.kind in ("map", "view")
         and inputs
@@ -249,6 +254,8 @@ def _apart(a: list[range], b: list[range]) -> bool:
     """Whether two blocks have no element in common."""
     for x, y in zip(a, b, strict=True):
         if not len(x) or not len(y):
+            return True
+        if abs(x.step) == abs(y.step) and (x[0] - y[0]) % x.step:
             return True
         if max(x[0], x[-1]) < min(y[0], y[-1]) or max(y[0], y[-1]) < min(x[0], x[-1]):
             return True
@@ -332,6 +339,28 @@ def _number(like: Node, value: Any, dtype: Any) -> Node:
     return Node("full", [], attrs, (), dtype, None, like.place)
 
 
+def _assembled(node: Node, parts: list[tuple[list[range] | None, Node]]) -> Node:
+    """What was put into every element once, as an array made of its parts."""
+    regions = [region for region, _ in parts if region is not None]
+    total = sum(math.prod(map(len, region)) for region in regions)
+    if total != node.size or not all(
+        _apart(a, b) for a, b in itertools.combinations(regions, 2)
+    ):
+        return node
+    places = tuple(tuple(map(_slice, region)) for region in regions)
+    attrs = {"places": places, "shape": node.shape, "order": node.order}
+    values = [value for _, value in parts]
+    return Node(
+        "assemble", values, attrs, node.shape, node.dtype, node.order, node.place
+    )
+
+
+def _slice(part: range) -> slice:
+    """What gives these places of an axis."""
+    stop = part[-1] + (1 if part.step > 0 else -1) if part else part.start
+    return slice(part.start, None if stop < 0 else stop, part.step)
+
+
 def _chosen(node: Node, column: Node, C: int) -> tuple[Node, Node]:
     """(N, C) booleans: true in column ``column[i]`` of row i; a negative one counts
     from the end. And (N,) booleans: whether there is such a column."""
@@ -367,6 +396,36 @@ def _in_bounds(node: Node, inside: Node, column: Node, C: int) -> Node:
     )
 
 
+def join_reductions(graph: Graph) -> Graph:
+    """A sum of sums, such as that of a bias over height and width and then over all
+    images, is one; and so are the others."""
+    users, outputs = graph.users(), set(graph.outputs)
+
+    def better(node: Node, inputs: Sequence[Node]) -> Node:
+        node = same(node, inputs)
+        if node.op != "reduce" or node.attrs["keepdims"]:
+            return node
+        inner = node.inputs[0]
+        if (
+            inner.op != "reduce"
+            or inner.attrs["keepdims"]
+            or inner.attrs["ufunc"] is not node.attrs["ufunc"]
+            or inner.dtype != node.dtype
+            or inner in outputs
+            or len(users.get(inner, ())) != 1
+        ):
+            return node
+        x = inner.inputs[0]
+        left = [i for i in range(len(x.shape)) if i not in inner.attrs["axes"]]
+        axes = {*inner.attrs["axes"], *(left[i] for i in node.attrs["axes"])}
+        attrs = {**node.attrs, "axes": tuple(sorted(axes))}
+        return Node(
+            "reduce", [x], attrs, node.shape, node.dtype, node.order, node.place
+        )
+
+    return rebuilt(graph, better)
+
+
 def stack_puts(graph: Graph) -> Graph:
     """Parts put into zeros until nothing of these is left: the parts side by side."""
 
@@ -388,18 +447,17 @@ def stack_puts(graph: Graph) -> Graph:
             if part != range(n)
         }
         if len(axes) != 1:
-            return node
+            return _assembled(node, parts)
         (axis,) = axes
         parts.sort(key=lambda part: part[0][axis].start)  # type: ignore[index]
         at, values = 0, []
         for region, value in parts:
             assert region is not None
-            if region[axis].step != 1 or region[axis].start != at:
-                return node
-            at = region[axis].stop
             shape = tuple(map(len, region))
-            if value.size != math.prod(shape):
-                return node
+            beside = region[axis].step == 1 and region[axis].start == at
+            if not beside or value.size != math.prod(shape):
+                return _assembled(node, parts)
+            at = region[axis].stop
             values.append(reshaped(value, shape))
         if at != node.shape[axis]:
             return node

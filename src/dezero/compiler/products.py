@@ -11,6 +11,7 @@ from dezero.compiler.ir import Graph, Node
 from dezero.compiler.passes import (
     Pass,
     in_c_order,
+    join_reductions,
     pick_by_comparing,
     rebuilt,
     remove_dead,
@@ -246,6 +247,7 @@ PASSES: tuple[Pass, ...] = (
     remove_dead,
     share_common,
     simplify,
+    join_reductions,
     pick_by_comparing,
     flatten_products,
     simplify,

@@ -368,7 +368,8 @@ class Program:
         self.there: set[tuple[Node, int]] = set()  # parts that need no copy
         users = self.graph.users()
         for node in self.graph.nodes:
-            if node.op != "concatenate" or not node.plain:
+            joins = node.op == "concatenate" and node.plain
+            if not joins and node.op != "assemble":
                 continue
             for number, (part, index) in enumerate(_parts(node)):
                 if self._place_inside(node, part, index, users):
@@ -386,10 +387,17 @@ class Program:
             or inner in self.fresh
             or inner in self.inside
             or inner.dtype != whole.dtype
-            or not inner.plain
+            or inner.order != whole.order
         ):
             return False
         views: Views = [("slice", {"index": index})]
+        if whole.op == "assemble":
+            place = np.broadcast_to(np.empty((), whole.dtype), whole.shape)[index]
+            alike = part is inner and part.shape == place.shape
+            if not alike or not self._takes_gaps(inner, users):
+                return False
+            self.inside[inner] = whole, views
+            return True
         lead = math.prod(whole.shape[: whole.attrs["axis"]])
         if part is not inner:
             if lead != 1 or inner.size != part.size:
@@ -523,8 +531,8 @@ class Program:
             self.slots.setdefault(one.node, None)
 
     def _is_there(self, node: Node) -> bool:
-        """Whether all parts of a concatenation were computed in their places."""
-        return node.op == "concatenate" and all(
+        """Whether all parts of an array were computed in their places."""
+        return node.op in ("concatenate", "assemble") and all(
             (node, number) in self.there for number in range(len(node.inputs))
         )
 
@@ -660,7 +668,7 @@ class Program:
         if root in self.arrays:
             pass
         elif root.op == "full":
-            self.arrays[root] = np.full(root.shape, root.attrs["value"], root.dtype)
+            self.arrays[root] = OPERATIONS["full"].run(root.attrs)
         elif root.op == "constant":
             self.arrays[root] = np.require(root.attrs["value"], requirements="A")
         else:
@@ -740,7 +748,7 @@ class Program:
                 np.copyto(out, x(), where=c())
 
             return choose
-        if node.op == "concatenate":
+        if node.op in ("concatenate", "assemble"):
             return self._concatenation(node, readers, out)
         if node.op == "gather":
             x, *indices = readers
@@ -1128,7 +1136,10 @@ class _Probes(dict):  # type: ignore[type-arg]
 
 
 def _parts(node: Node) -> Iterator[tuple[Node, tuple[Any, ...]]]:
-    """The parts of a concatenation, each with the index of its place there."""
+    """The parts that make an array, each with the index of its place there."""
+    if node.op == "assemble":
+        yield from zip(node.inputs, node.attrs["places"], strict=True)
+        return
     axis, start = node.attrs["axis"], 0
     for part in node.inputs:
         stop = start + part.shape[axis]

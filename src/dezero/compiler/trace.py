@@ -655,13 +655,17 @@ class Trace:
         y = self.concatenate([x[None] for x in parts], 0)
         return y if dtype is None else self.cast(y, np.dtype(dtype))
 
-    def full(self, value: Any, dtype: Any = None, shape: Any = ()) -> Tracer:
+    def full(
+        self, value: Any, dtype: Any = None, shape: Any = (), order: Any = None
+    ) -> Tracer:
         """A number, repeated."""
         if dtype is None:
             dtype = np.asarray(value).dtype
         with self.paused(), np.errstate(all="ignore"):
             value = np.asarray(value).astype(dtype)[()]  # as the type holds it
         attrs = {"value": value, "shape": shape, "dtype": np.dtype(dtype)}
+        if order is not None:
+            attrs["order"] = order
         return Tracer(self, Storage(*self.note("full", [], attrs, [])))
 
     def constant(self, x: Array, mine: bool = False) -> Tracer:
@@ -1079,10 +1083,9 @@ class Trace:
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         dtype = x.dtype if dtype is None else dtype
         axes = memory_order(x.value)
-        if shape != x.shape or axes == tuple(range(x.ndim)):
+        if len(shape) != x.ndim or axes == tuple(range(x.ndim)):
             return self.full(value, dtype, shape)
-        y = self.full(value, dtype, tuple(shape[i] for i in axes))  # it lies as x does
-        return y.transpose([axes.index(i) for i in range(x.ndim)]).copy("K")
+        return self.full(value, dtype, shape, axes)  # it lies as x does
 
     def _np_zeros_like(
         self, x: Any, dtype: Any = None, order: Any = "K", subok: Any = True,
