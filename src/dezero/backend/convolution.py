@@ -2,7 +2,8 @@
 
 Images are (N, C, H, W). A convolution is one matrix product per block of images: the
 windows of a block are laid out as the columns of a matrix, in a buffer that stays in
-cache, and the weights multiply it.
+cache, and the weights multiply it. That is NumPy's way, which runs everywhere; the
+compiler has another, native one for the same three functions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from dezero.backend import Array, Shape, get_array_module
 from dezero.backend.batching import BatchedArray, level_of
 from dezero.backend.threads import in_shares
-from dezero.backend.tracing import one_operation
+from dezero.backend.tracing import kernel, one_operation
 
 Result = TypeVar("Result")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -270,6 +271,7 @@ def windows_of_blocks(
         yield (images, rows), matrix.reshape(-1, KH * KW * C)
 
 
+@kernel
 @of_images
 @one_operation
 def convolve(
@@ -283,6 +285,10 @@ def convolve(
         pad: The width of the border of zeros; if negative, of what is cut off.
         b: (O,), added to every window's result.
     """
+    return _convolved(x, W, stride, pad, b)
+
+
+def _convolved(x: Array, W: Array, stride: Pair, pad: Pair, b: Array | None) -> Array:
     xp = get_array_module(x)
     O, _, KH, KW = W.shape  # noqa: E741
     size = out_size(x.shape, (KH, KW), stride, pad)
@@ -305,6 +311,7 @@ def convolve(
     return channels_first(y)
 
 
+@kernel
 @one_operation
 def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -> Array:
     """Every window of ``x`` times what ``gy`` has there, added up: (O, C, KH, KW).
@@ -332,6 +339,7 @@ def correlate(x: Array, gy: Array, kernel_size: Pair, stride: Pair, pad: Pair) -
     return xp.ascontiguousarray(gW.reshape(KH, KW, C, O).transpose(3, 2, 0, 1))
 
 
+@kernel
 @of_images
 @one_operation
 def convolve_transposed(
@@ -356,7 +364,7 @@ def convolve_transposed(
     if stride == (1, 1) and math.prod(outsize) <= 2 * OH * OW:
         # What adds to an element, seen from there: convolution by W turned around.
         turned = W[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-        return convolve(x, turned, stride, (KH - 1 - PH, KW - 1 - PW), b)
+        return _convolved(x, turned, stride, (KH - 1 - PH, KW - 1 - PW), b)
     y = xp.zeros((N, outsize[0] + 2 * PH, outsize[1] + 2 * PW, O), np.result_type(x, W))
     weights = W.transpose(0, 2, 3, 1).reshape(C, -1)  # (C, KH * KW * O)
     images = channels_last(x)

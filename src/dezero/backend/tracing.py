@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -97,8 +98,8 @@ def one_operation(function: F) -> F:
 # -- native kernels for eager computations --------------------------------------------
 
 LARGE = 1 << 15  # elements from which on a native kernel pays for finding it
-TRIALS = 2  # large calls of a function until it is worth compiling; or see `settle`
-SHAPES = 16  # for which a function is compiled; what is called with more stays NumPy's
+TRIALS = 2  # large calls of one kind until it is worth compiling; or see `settle`
+SHAPES = 64  # for which a function is compiled; what is called with more stays NumPy's
 
 # Compiles a function of arrays, or says that there is no way to: the front door of the
 # package puts it here, as no floor below the compiler may import it.
@@ -114,19 +115,20 @@ class Native:
     """
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.trials: Counter[Any] = Counter()
         self.shapes: set[Any] = set()
         self.compiled: Callable[..., Any] | None = None
         self.hopeless = False
 
     def ready(self, function: Callable[..., Any], key: Any) -> bool:
         """Whether there is one, for arguments of this kind."""
-        self.calls += 1
-        trying = self.calls <= TRIALS and not _settled
-        if self.hopeless or provide is None or trying:
+        if self.hopeless or provide is None:
             return False
         if key not in self.shapes:
-            if len(self.shapes) >= SHAPES:
+            if len(self.shapes) >= SHAPES or len(self.trials) > 16 * SHAPES:
+                return False
+            self.trials[key] += 1
+            if self.trials[key] <= TRIALS and not _settled:
                 return False
             self.shapes.add(key)
         if self.compiled is None:

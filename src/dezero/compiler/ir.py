@@ -10,6 +10,7 @@ and what is replayed where nothing better is known.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -208,10 +209,10 @@ def _draw(attrs: Attributes) -> Any:
     return attrs["function"](*args, **kwargs)
 
 
-def _windows(function: Callable[..., Any], attrs: Attributes, *arrays: Array) -> Any:
-    x, y, *b = arrays
-    named = {"b": b[0]} if b else {}
-    return function(x, y, **attrs, **named)
+def _windows(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A convolution or derivative of one, as NumPy computes it."""
+    plain = inspect.unwrap(function)
+    return lambda a, x, y, *b: plain(x, y, **a, **dict(zip(["b"], b, strict=False)))
 
 
 def _unavailable(attrs: Attributes, *arrays: Array) -> Any:
@@ -232,11 +233,9 @@ OPERATIONS: dict[str, Operation] = {
         lambda a, x: a["ufunc"].reduce(x, axis=a["axes"], keepdims=a["keepdims"]),
     ),
     "matmul": Operation("product", lambda a, x, y: np.matmul(x, y)),
-    "convolve": Operation("product", lambda a, *xs: _windows(convolve, a, *xs)),
-    "convolve_transposed": Operation(
-        "product", lambda a, *xs: _windows(convolve_transposed, a, *xs)
-    ),
-    "correlate": Operation("product", lambda a, *xs: _windows(correlate, a, *xs)),
+    "convolve": Operation("product", _windows(convolve)),
+    "convolve_transposed": Operation("product", _windows(convolve_transposed)),
+    "correlate": Operation("product", _windows(correlate)),
     "reshape": Operation("view", lambda a, x: x.reshape(a["shape"])),
     "transpose": Operation("view", lambda a, x: x.transpose(a["axes"])),
     "broadcast": Operation("view", lambda a, x: np.broadcast_to(x, a["shape"])),

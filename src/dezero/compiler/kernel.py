@@ -291,6 +291,7 @@ class Writer(Lines):
         self.row_values: dict[Node, str] = {}
         self.pointers: dict[int, str] = {}
         self.firsts: dict[int, str] = {}  # the only element of a row, by port
+        self.vectors: dict[str, str] = {}  # of numbers, in all lanes
         self._stages()
 
     # .. parts of the plan
@@ -391,7 +392,7 @@ class Writer(Lines):
         kind = str(type_of(port.view))
         where = port.shape_of_columns
         if port.level == "scalar" or where == "0":
-            return self.splat(kind, self.firsts[i], lanes)
+            return self.vectors[self.firsts[i]] if lanes > 1 else self.firsts[i]
         if where == "1":
             size = port.view.dtype.itemsize
             at = self.offset(self.pointers[i], self.value(f"mul i64 {c}, {size}"))
@@ -478,7 +479,8 @@ class Writer(Lines):
         if level == "full":
             return self.element(seen, p, c, lanes, mask, known)
         if level is not None:
-            return self.splat(str(type_of(seen)), self.row_values[seen], lanes)
+            alone = self.row_values[seen]
+            return self.vectors[alone] if lanes > 1 else alone
         return self.read(self.layout.port_of[self.layout.uses[node, x]], c, lanes, mask)
 
     def number(self, node: Node, number: float, lanes: int) -> str:
@@ -695,7 +697,7 @@ class Writer(Lines):
         )  # fmt: skip
 
     def _function(self, name: str, parameters: str, body: Callable[[], None]) -> str:
-        self.pointers, self.firsts, self.row_values = {}, {}, {}
+        self.pointers, self.firsts, self.row_values, self.vectors = {}, {}, {}, {}
         return self.function(f"KERNEL.{name}", parameters, body)
 
     def _load_arguments(self) -> None:
@@ -725,7 +727,15 @@ class Writer(Lines):
         port = self.layout.ports[i]
         if not port.out:
             kind = str(type_of(port.view))
-            self.firsts[i] = self.load(kind, self.pointers[i], 1, None)
+            self.firsts[i] = self.alone(
+                kind, self.load(kind, self.pointers[i], 1, None)
+            )
+
+    def alone(self, kind: str, x: str) -> str:
+        """A number that all columns share; the vector of it is made outside their
+        loop."""
+        self.vectors[x] = self.splat(kind, x, LANES)
+        return x
 
     def _run(self) -> None:
         layout, group = self.layout, self.group
@@ -847,7 +857,7 @@ class Writer(Lines):
             for n, variable in running.items():
                 kind = str(type_of(n))
                 x = self.value(f"load {vector(kind, LANES)}, ptr {variable}")
-                self.row_values[n] = self.across(n, kind, x)
+                self.row_values[n] = self.alone(kind, self.across(n, kind, x))
                 self._store_row(n)
             self._row_maps(p + 1)
         for node, variable in row_totals.items():
@@ -863,7 +873,8 @@ class Writer(Lines):
         for node, level in self.group.levels.items():
             if level == "row" and node.op != "reduce" and self.stage[node] == stage:
                 xs = [self._row_input(node, x) for x in node.inputs]
-                self.row_values[node] = self.compute(node, xs, 1)
+                x = self.compute(node, xs, 1)
+                self.row_values[node] = self.alone(str(type_of(node)), x)
                 self._store_row(node)
 
     def _row_input(self, node: Node, x: Node) -> str:
