@@ -18,7 +18,7 @@ from dezero.backend.convolution import (
     get_deconv_outsize,
 )
 from dezero.compiler import convolution, llvm
-from dezero.compiler.convolution import Form, evenly
+from dezero.compiler.tiles import Form, evenly
 
 native = llvm.native()
 if native is None:

@@ -1,13 +1,10 @@
 """Convolution as native code: sums of products of windows that are never laid out.
 
-Goto and van de Geijn's product of matrices keeps a tile of the result in registers and
-runs through the common axis with one vector of the one matrix and single numbers of the
-other. The same loop computes a convolution right from the image: the numbers of several
-neighbouring windows lie a fixed step apart, so a tile is some windows by some vectors
-of channels, and the common axis are the rows of the filter. Of the image, only a block
-with its border is copied, into memory that stays in the nearest cache (Georganas et
-al., "Anatomy of high-performance deep learning convolutions on SIMD architectures",
-2018).
+The numbers that a tile multiplies come right from the image: those of neighbouring
+windows lie a fixed step apart, and the common axis are the rows of the filter. Of the
+image, only a block with its border is copied, into memory that stays in the nearest
+cache (Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD
+architectures", 2018).
 
 One form says everything, with images as (N, H, W, C):
 
@@ -15,272 +12,22 @@ One form says everything, with images as (N, H, W, C):
                     W[h, w, c, o] * x[n, i * SH + h - top, j * SW + w - left, c]
 
 The derivative by ``x`` is of this form, one for each place that a window's step leaves
-between its elements; the one by ``W`` is the same sum over windows.
+between its elements; the one by ``W`` is the same sum over windows. A product of
+matrices is a convolution by windows of one element.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from dezero.backend.convolution import Pair
-from dezero.compiler.ir import Array, Attributes
-from dezero.compiler.lines import Lines, suffix, vector
-
-Strides = tuple[int, int, int, int]  # in bytes, along the axes of a form
+from dezero.compiler.tiles import REGISTER, Form, Strides, Tiles, evenly, tile_of
 
 BLOCK_BYTES = 1 << 17  # of an image with its border: it stays in the second cache
 SUM_WINDOWS = 128  # of a block at least, where the sums over them are large
-REGISTER = 64  # bytes of a vector: one register of AVX-512, two of AVX2, four of NEON
 
 
-class Form(NamedTuple):
-    """All sizes of a convolution but the number of images."""
-
-    kind: str  # float, double
-    channels: int  # C
-    outputs: int  # O
-    image: Pair  # H, W
-    kernel: Pair
-    stride: Pair
-    border: Pair  # top, left: zeros; if negative, what is cut off
-    size: Pair  # OH, OW
-    x: Strides
-    y: Strides
-    start: int = 0  # bytes to the first of y
-
-    @property
-    def itemsize(self) -> int:
-        return 4 if self.kind == "float" else 8
-
-    @property
-    def lanes(self) -> int:
-        """Elements of a vector."""
-        return REGISTER // self.itemsize
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of all outputs, the last perhaps not full."""
-        return -(-self.outputs // self.lanes)
-
-    @property
-    def run(self) -> int:
-        """Elements of a window in one row of it, which lie one after the other."""
-        return self.kernel[1] * self.channels
-
-    @property
-    def taps(self) -> int:
-        """Elements of a window."""
-        return self.kernel[0] * self.run
-
-    @property
-    def width(self) -> int:
-        """How much of a row, border included, all windows see together."""
-        return (self.size[1] - 1) * self.stride[1] + self.kernel[1]
-
-    @property
-    def readable(self) -> bool:
-        """Whether windows can be read where the images are."""
-        seen = [
-            (n - 1) * s + k - b
-            for n, s, k, b in zip(
-                self.size, self.stride, self.kernel, self.border, strict=True
-            )
-        ]
-        inside = max(self.border) <= 0 and seen[0] <= self.image[0]
-        runs = self.kernel[1] == 1 or self.x[2] == self.channels * self.itemsize
-        return (
-            inside and seen[1] <= self.image[1] and runs and self.x[3] == self.itemsize
-        )
-
-
-class Loop(NamedTuple):
-    """A native function, as ``Kernel`` is one: what ``llvm`` needs to compile it, and
-    what ``args`` must hold."""
-
-    name: str
-    text: str
-    needs: frozenset[str]
-    finishes: bool
-    slots: dict[str, int]
-    scratch: int  # bytes, for each thread
-    wanted: tuple[tuple[str, str, int], ...] = ()
-
-
-def evenly(total: int, most: int) -> tuple[Pair, Pair]:
-    """``total`` in parts of up to ``most`` that differ by one at most: how many of
-    which size, and how many of the next smaller one.
-
-    >>> evenly(28, 12)
-    ((1, 10), (2, 9))
-    """
-    parts = -(-total // most)
-    small, large = divmod(total, parts)
-    return (large, small + 1), (parts - large, small)
-
-
-def tile_of(vectors: int, numbers: Pair, registers: int) -> tuple[int, int, int]:
-    """What to multiply at once: vectors, by rows of numbers, by numbers of a row.
-
-    Their sums, the vectors and one number must be in registers, and some must be left
-    for what comes next. Of all such tiles, the one that does the most products in the
-    time that they and what they need take.
-    """
-    rows, length = numbers
-    left = registers // 8
-    best, found = 0.0, (1, 1, 1)
-    for v in range(1, min(vectors, 4) + 1):
-        most = (registers - left - v) // v
-        for tall in range(1, min(rows, most) + 1):
-            if tall > 1 and tall * length > most:
-                break
-            parts = evenly(length, max(1, most // tall))
-            whole, rest = divmod(rows, tall)
-            time = whole * sum(n * _time(v, tall * size) for n, size in parts)
-            time += rest * sum(n * _time(v, size) for n, size in parts)
-            rate = 1 / (time * -(-vectors // v))
-            if rate > best * 1.001:
-                best = rate
-                found = v, tall, parts[0][1] if parts[0][0] else parts[1][1]
-    return found
-
-
-def _time(vectors: int, numbers: int) -> float:
-    """Cycles for the products of all vectors by all numbers: one for each, but no fewer
-    than a sum takes; something for loading them; something to begin."""
-    return max(vectors * numbers, 4) + (vectors + numbers) / 10 + 0.3
-
-
-class _Sums(Lines):
-    """What all loops of a form have in common: vectors of outputs, and how to add to
-    them."""
-
-    def __init__(self, form: Form, vectors: int) -> None:
-        super().__init__()
-        self.form = form
-        self.vectors = vectors  # of a tile
-        self.tiles = -(-form.vectors // vectors)
-        self.wide = vector(form.kind, form.lanes)
-        self.tile_bytes = vectors * REGISTER
-        self.scratch = 0
-
-    def written(self) -> Loop:
-        """The function, as text."""
-        text = self.function(
-            "KERNEL.run", "i64 %begin, i64 %end, i64 %share", self._run
-        )
-        finish = getattr(self, "_finish", None)
-        if finish is not None:
-            text += self.function("KERNEL.finish", "i64 %shares", finish)
-        name = "v" + hashlib.sha256(text.encode()).hexdigest()[:20]
-        text = text.replace("@KERNEL", f"@{name}")
-        needs, slots = frozenset(self.needs), dict(self.slots)
-        return Loop(name, text, needs, finish is not None, slots, self.scratch)
-
-    def _run(self) -> None:
-        raise NotImplementedError
-
-    def memory(self, bytes_: int) -> str:
-        """Some of the thread's own memory, aligned."""
-        start = self.share("%share")
-        start = self.offset(start, str(self.scratch))
-        self.scratch += -(-bytes_ // REGISTER) * REGISTER
-        return start
-
-    def share(self, number: str) -> str:
-        """Where a thread's own memory begins."""
-        bytes_ = self.argument("scratch.share")
-        start = self.argument("scratch", "ptr")
-        return self.offset(start, self.value(f"mul i64 {number}, {bytes_}"))
-
-    def times(self, pointer: str, i: str, bytes_: int) -> str:
-        """``i`` steps of so many bytes further."""
-        return self.offset(pointer, self.value(f"mul i64 {i}, {bytes_}"))
-
-    def at(self, pointer: str, v: int) -> str:
-        """The vector number ``v`` from there on."""
-        return self.offset(pointer, str(v * REGISTER))
-
-    def get(self, pointer: str, mask: str | None = None) -> str:
-        """A vector."""
-        return self.load(self.form.kind, pointer, self.form.lanes, mask)
-
-    def put(self, x: str, pointer: str, mask: str | None = None) -> None:
-        self.store(self.form.kind, x, pointer, self.form.lanes, mask)
-
-    def clear(self, to: str, count: str) -> None:
-        """Zeros, beyond the last of them up to a vector more."""
-        for c in self.loop("0", count, self.form.lanes):
-            at = self.times(to, c, self.form.itemsize)
-            self.write(f"store {self.wide} zeroinitializer, ptr {at}, align 4")
-
-    def add_product(self, x: str, y: str, to: str) -> None:
-        """Add to a variable."""
-        before = self.value(f"load {self.wide}, ptr {to}")
-        form = self.form
-        after = self.intrinsic("fmuladd", form.kind, form.lanes, x, y, before)
-        self.write(f"store {self.wide} {after}, ptr {to}")
-
-    def spread(self, pointer: str) -> str:
-        """One number, in all lanes."""
-        x = self.load(self.form.kind, pointer, 1, None)
-        return self.splat(self.form.kind, x, self.form.lanes)
-
-    def first_lanes(self, count: str, skip: int = 0) -> str:
-        """A mask of as many lanes as there are of ``count``, the first ``skip`` left
-        out."""
-        lanes = self.form.lanes
-        there = self.splat("i64", count, lanes)
-        steps = ", ".join(f"i64 {i + skip}" for i in range(lanes))
-        return self.value(f"icmp slt <{lanes} x i64> <{steps}>, {there}")
-
-    def masks(self, tile: str) -> list[str | None]:
-        """For each vector of a tile of outputs, which of them there are; ``None`` for
-        all."""
-        form, each = self.form, self.vectors * self.form.lanes
-        if form.outputs % each == 0:
-            return [None] * self.vectors
-        start = self.value(f"mul i64 {tile}, {each}")
-        left = self.value(f"sub i64 {form.outputs}, {start}")
-        return [self.first_lanes(left, v * form.lanes) for v in range(self.vectors)]
-
-    def strided(self, pointer: str, bytes_: int) -> str:
-        """The addresses of a vector whose elements are not neighbours."""
-        steps = ", ".join(f"i64 {i * bytes_}" for i in range(self.form.lanes))
-        lanes = self.form.lanes
-        return self.value(f"getelementptr i8, ptr {pointer}, <{lanes} x i64> <{steps}>")
-
-    def gather(self, pointer: str, bytes_: int, mask: str | None) -> str:
-        kind, lanes = self.form.kind, self.form.lanes
-        name = f"@llvm.masked.gather.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare {self.wide} {name}"
-            f"(<{lanes} x ptr>, i32, <{lanes} x i1>, {self.wide})"
-        )
-        return self.value(
-            f"call {self.wide} {name}(<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
-            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'}, "
-            f"{self.wide} zeroinitializer)"
-        )
-
-    def scatter(self, x: str, pointer: str, bytes_: int, mask: str | None) -> None:
-        kind, lanes = self.form.kind, self.form.lanes
-        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare void {name}({self.wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
-        )
-        self.write(
-            f"call void {name}({self.wide} {x}, "
-            f"<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
-            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'})"
-        )
-
-
-# -- blocks of images -----------------------------------------------------------------
-
-
-class _Blocks(_Sums):
+class _Blocks(Tiles):
     """A loop through blocks of images with their borders.
 
     Args:
@@ -302,15 +49,17 @@ class _Blocks(_Sums):
         """Of an image."""
         return -(-self.form.size[0] // self.rows)
 
-    def each_block(self, images: str) -> Iterator[tuple[str, str, str, str]]:
-        """The blocks of a share: where the windows of each begin in memory, its image,
+    def each_block(
+        self, images: str, begin: str = "%begin", end: str = "%end"
+    ) -> Iterator[tuple[str, str, str, str]]:
+        """Some blocks: where the windows of each begin in memory, its image,
         its first row of windows and how many rows they are."""
         form = self.form
         block = ""
         if self.copied:
             seen = (self.rows - 1) * form.stride[0] + form.kernel[0]
             block = self.memory(seen * self.down + REGISTER)
-        for u in self.loop("%begin", "%end", 1):
+        for u in self.loop(begin, end, 1):
             n, first, rows = u, "0", str(form.size[0])
             if self.blocks > 1:
                 n = self.value(f"udiv i64 {u}, {self.blocks}")
@@ -392,9 +141,17 @@ def rows_of(form: Form, bytes_: int, least: int) -> int:
 
 
 class Convolve(_Blocks):
-    """``y``, from images and packed weights: see ``Pack``."""
+    """``y``, from images and packed weights: see ``Pack``.
 
-    def __init__(self, form: Form, registers: int, least: int = 1) -> None:
+    Args:
+        least: Blocks of an image at least, if it has so many rows.
+        split: Whether threads share the tiles of one block instead of the blocks.
+    """
+
+    def __init__(
+        self, form: Form, registers: int, least: int = 1, split: bool = False
+    ) -> None:
+        self.split = split
         vectors, self.tall, self.long = tile_of(form.vectors, form.size, registers)
         super().__init__(form, vectors, rows_of(form, BLOCK_BYTES, least))
 
@@ -410,10 +167,12 @@ class Convolve(_Blocks):
         weights = self.argument("packed", "ptr")
         all_taps = form.taps * self.tile_bytes
         biases = self.offset(weights, str(self.tiles * all_taps))
-        for start, n, first, rows in self.each_block(images):
+        blocks = ("0", "1") if self.split else ("%begin", "%end")
+        for start, n, first, rows in self.each_block(images, *blocks):
             image = self.times(results, n, form.y[0])
             image = self.times(image, first, form.y[1])
-            for t in self.loop("0", str(self.tiles), 1):
+            tiles = ("%begin", "%end") if self.split else ("0", str(self.tiles))
+            for t in self.loop(*tiles, 1):
                 masks = self.masks(t)
                 w = self.times(weights, t, all_taps)
                 b = self.times(biases, t, self.tile_bytes)
@@ -480,7 +239,7 @@ class Convolve(_Blocks):
             self.put(x, self.offset(y, str(place)), masks[v])
 
 
-class Pack(_Sums):
+class Pack(Tiles):
     """Weights in the order in which ``Convolve`` reads them: (tile, KH, KW, C, vectors
     of a tile); then the biases.
 
@@ -688,137 +447,3 @@ class Correlate(_Blocks):
             bytes_ = self.strides[3]
             there = self.offset(to, str(v * self.form.lanes * bytes_))
             self.scatter(x, there, bytes_, mask)
-
-
-# -- operations -----------------------------------------------------------------------
-
-PARALLEL_FLOPS = 400_000  # some microseconds of work: what a second thread must have
-PARTS = 8  # for each thread, so that all of them are busy to the end
-
-
-class Call(NamedTuple):
-    """A loop, and where what it works on is.
-
-    ``places`` has the number of an operand for the names that the loop asks for; the
-    result is the last operand. ``packed`` and ``scratch`` are memory of their own.
-    """
-
-    loop: Loop
-    parts: int
-    parallel: bool
-    places: dict[str, int]
-    packed_bytes: int = 0
-
-
-OPERATIONS = ("convolve", "convolve_transposed", "correlate")
-
-
-def calls(
-    op: str, attrs: Attributes, arrays: Sequence[Array], registers: int, threads: int
-) -> list[Call]:
-    """An operation as native calls, one after the other.
-
-    Args:
-        arrays: Such as its operands will be, and its result.
-        registers: Of 64 bytes, that the processor has.
-    """
-    x, W, *b, y = arrays
-    make = _Maker(registers, -(-PARTS * threads // len(x)), len(x), bool(b))
-    if op == "convolve":
-        (SH, SW), pad = attrs["stride"], attrs["pad"]
-        form = _form(x, W.shape[2:], (SH, SW), pad, y)
-        return make.convolution(form, _taps(W, "OCHW"), 0)
-    if op == "correlate":
-        form = _form(x, attrs["kernel_size"], attrs["stride"], attrs["pad"], W)
-        return make.correlation(form, _taps(y, "OCHW"))
-    found = []
-    for rows in _phases(W.shape[2], attrs["stride"][0], attrs["pad"][0], y.shape[2]):
-        for columns in _phases(
-            W.shape[3], attrs["stride"][1], attrs["pad"][1], y.shape[3]
-        ):
-            part = y[:, :, rows.first :: rows.step, columns.first :: columns.step]
-            start = rows.first * y.strides[2] + columns.first * y.strides[3]
-            border = rows.border, columns.border
-            form = _form(x, (rows.taps, columns.taps), (1, 1), border, part)
-            down, along, c, o = _taps(W, "COHW")
-            found += make.convolution(
-                form._replace(start=start),
-                (-down * rows.step, -along * columns.step, c, o),
-                rows.last_tap * down + columns.last_tap * along,
-            )
-    return found
-
-
-class _Maker(NamedTuple):
-    """Makes calls for so many images."""
-
-    registers: int
-    least: int  # blocks of an image
-    images: int
-    biased: bool
-
-    def convolution(self, form: Form, strides: Strides, start: int) -> list[Call]:
-        """Pack the weights; go through the images."""
-        loop = Convolve(form, self.registers, self.least)
-        pack = Pack(loop, strides, start, self.biased)
-        operands = {"x": 0, "weights": 1, "biases": 2, "y": 3 if self.biased else 2}
-        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
-        large = form.taps * form.outputs >= 1 << 14
-        return [
-            Call(pack.written(), pack.parts, large, operands, loop.packed_bytes),
-            Call(
-                loop.written(),
-                loop.blocks * self.images,
-                work >= PARALLEL_FLOPS,
-                operands,
-            ),
-        ]
-
-    def correlation(self, form: Form, strides: Strides) -> list[Call]:
-        loop = Correlate(form, self.registers, strides, self.least)
-        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
-        operands = {"x": 0, "gy": 1, "weights": 2}
-        parallel = work >= PARALLEL_FLOPS
-        return [Call(loop.written(), loop.blocks * self.images, parallel, operands)]
-
-
-def _form(x: Array, kernel: Pair, stride: Pair, border: Pair, y: Array) -> Form:
-    (_, C, H, W), (_, O, OH, OW) = x.shape, y.shape  # noqa: E741
-    kind = "float" if x.itemsize == 4 else "double"
-    if not (kernel[0] and kernel[1]):
-        kernel = 0, 0
-    return Form(
-        kind, C, O, (H, W), kernel, stride, border, (OH, OW),
-        _channels_last(x), _channels_last(y),
-    )  # fmt: skip
-
-
-def _channels_last(x: Array) -> Strides:
-    n, c, h, w = x.strides
-    return n, h, w, x.itemsize if x.shape[1] == 1 else c
-
-
-def _taps(W: Array, axes: str) -> Strides:
-    """The strides of weights, from tap to tap, along channels and outputs."""
-    h, w, c, o = (W.strides[axes.index(axis)] for axis in "HWCO")
-    return h, w, c, o
-
-
-class _Phase(NamedTuple):
-    """Along one axis, every ``step``-th place of a transposed convolution's result."""
-
-    first: int
-    step: int
-    taps: int  # of the weights, that reach these places
-    last_tap: int  # of them; from there back, as the windows look the other way
-    border: int
-
-
-def _phases(kernel: int, stride: int, pad: int, size: int) -> Iterator[_Phase]:
-    """What is at ``h`` comes from the taps k with ``(h + pad - k) % stride == 0``."""
-    for a in range(stride):
-        first = (a - pad) % stride
-        if first < size:
-            taps = max(0, -(-(kernel - a) // stride))
-            border = taps - 1 - (first + pad - a) // stride
-            yield _Phase(first, stride, taps, a + stride * (taps - 1), border)

@@ -20,9 +20,9 @@ from typing import Any
 from dezero.backend.download import home
 from dezero.backend.files import write_atomically
 from dezero.compiler import blas, mathematics
-from dezero.compiler.convolution import Loop
 from dezero.compiler.kernel import Kernel
 from dezero.compiler.pool import Pool, pool_ir
+from dezero.compiler.tiles import Loop
 
 # Runs a table of kernels, one after the other, each on all threads or on one. An entry
 # is five numbers: run, finish (or 0), args, rows, most threads (0: all there are).

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dezero.backend.threads import blas_on_one_core
-from dezero.compiler import blas, convolution, llvm
+from dezero.compiler import blas, llvm, loops
 from dezero.compiler.errors import CompileError, NonFiniteError
 from dezero.compiler.fusion import Fusion, Group, base
 from dezero.compiler.ir import (
@@ -54,6 +54,9 @@ from dezero.compiler.state import (
 FRESH_BYTES = 1 << 14
 # So many bytes a kernel must move before a second thread pays for itself.
 PARALLEL_BYTES = 256 * 1024
+# Products of up to so many rows by a matrix of so many elements: of several by the same
+# one, each would take most of its time to fetch and arrange it.
+FEW_ROWS, PACKED_SIZE = 64, 1 << 12
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
 
 # Operations whose results are not computed into a place that is given to them.
@@ -195,8 +198,9 @@ class Program:
     def _plan(self, cells: Sequence[Cell]) -> None:
         self.homes: dict[Node, Array] = {}
         self.why_numpy: dict[Node, str] = {}
-        self.convolutions: dict[Node, list[convolution.Call]] = {}
+        self.loops: dict[Node, list[loops.Call]] = {}
         self.fusion = Fusion(self.graph, self._kernel_knows)
+        self.repeated = self._find_repeated()
         self._find_homes()
         self.wanted = self._materialized()
         self._find_fresh()
@@ -205,8 +209,7 @@ class Program:
         groups = self._written_kernels()
         if self.native is not None:
             self.native.compile(self.kernels)
-            calls = itertools.chain(*self.convolutions.values())
-            self.native.compile(call.loop for call in calls)
+            self.native.compile(c.loop for c in itertools.chain(*self.loops.values()))
         self._assign_memory(groups)
         self._bind(groups, cells)
         self._probes.clear()
@@ -285,7 +288,7 @@ class Program:
             if group.closed:
                 groups.append((group, None))
                 for node in group.levels:
-                    self._write_convolution(node)
+                    self._write_loops(node)
                 continue
             outputs = {node for node in group.levels if node in self.wanted}
             try:
@@ -303,20 +306,38 @@ class Program:
             self.kernels.append(kernel)
         return groups
 
-    def _write_convolution(self, node: Node) -> None:
-        if self._has_place(node) and node.op in convolution.OPERATIONS:
-            assert self.native is not None
-            arrays = [self._probes[x] for x in (*node.inputs, node)]
-            registers, threads = self.native.registers, self.native.pool.threads
-            self.convolutions[node] = convolution.calls(
-                node.op, node.attrs, arrays, registers, threads
-            )
+    def _write_loops(self, node: Node) -> None:
+        """What adds up products natively, as calls of loops."""
+        windows = node.op in loops.CONVOLUTIONS and self._has_place(node)
+        if self.native is None or not (windows or node in self.repeated):
+            return
+        arrays = [self._probes[x] for x in (*node.inputs, node)]
+        sizes = self.native.registers, self.native.pool.threads
+        if windows:
+            self.loops[node] = loops.of_windows(node.op, node.attrs, arrays, *sizes)
+            return
+        calls = loops.of_product(arrays, *sizes)
+        if calls:
+            first = node is self.repeated[node][0]
+            self.loops[node] = calls if first else calls[1:]
+
+    def _find_repeated(self) -> dict[Node, list[Node]]:
+        """Products of few rows by one matrix, such as those of the steps of a sequence,
+        each of which needs the one before: the matrix is packed once for all."""
+        by_right: dict[Node, list[Node]] = {}
+        for node in self.graph.nodes:
+            if node.op == "matmul" and all(len(x.shape) == 2 for x in node.inputs):
+                x, W = node.inputs
+                if x.shape[0] <= FEW_ROWS and W.size >= PACKED_SIZE:
+                    by_right.setdefault(W, []).append(node)
+        many = [nodes for nodes in by_right.values() if len(nodes) >= loops.REPEATED]
+        return {node: nodes for nodes in many for node in nodes}
 
     def _has_place(self, node: Node) -> bool:
         """Whether it is computed into memory that is given to it."""
         if node.op in ("call", "random", "require", "item"):
             return False
-        return node.op not in convolution.OPERATIONS or (
+        return node.op not in loops.CONVOLUTIONS or (
             self.native is not None
             and node.dtype.str[1:] in ("f4", "f8")
             and all(x.size for x in (*node.inputs, node))
@@ -502,7 +523,7 @@ class Program:
         self.steps: list[Step] = []
         self.args: list[Array] = []
         self._keep: list[Any] = []
-        self._shared: dict[str, int] = {}  # addresses
+        self._shared: dict[Node | str, int] = {}  # addresses
         table: list[list[int]] = []
         for group, kernel in groups:
             if kernel is not None:
@@ -510,8 +531,8 @@ class Program:
                 table.append(self._entry(group, kernel))
                 continue
             for node in group.levels:
-                if node in self.convolutions:
-                    entries = self._convolution(node)
+                if node in self.loops:
+                    entries = self._loop_entries(node)
                     step = Step([node], None, len(table), None, len(entries))
                     self.steps.append(step)
                     table += entries
@@ -563,18 +584,21 @@ class Program:
         run = self.native.address(found.run)
         return [run, 0, args.ctypes.data, found.parts, threads]
 
-    def _convolution(self, node: Node) -> list[list[int]]:
-        """A convolution as entries of the table."""
+    def _loop_entries(self, node: Node) -> list[list[int]]:
+        """The calls of its loops as entries of the table."""
         native, entries = self.native, []
         assert native is not None
-        for call in self.convolutions[node]:
+        for call in self.loops[node]:
             loop = call.loop
             args = np.zeros(max(len(loop.slots), 1), np.int64)
             for name, slot in loop.slots.items():
                 if name == "scratch.share":
                     args[slot] = loop.scratch
-                elif name in ("scratch", "packed"):
-                    args[slot] = self._shared_memory(name)
+                elif name == "scratch":
+                    args[slot] = self._common("scratch")
+                elif name == "packed":
+                    whose = node.inputs[1] if node in self.repeated else "packed"
+                    args[slot] = self._common(whose, call.packed_bytes)
                 else:
                     operand = (*node.inputs, node)[call.places[name]]
                     self._point(args, slot, operand)
@@ -585,19 +609,20 @@ class Program:
             entries.append([run, finish, args.ctypes.data, call.parts, threads])
         return entries
 
-    def _shared_memory(self, kind: str) -> int:
-        """Memory that convolutions have one after the other."""
-        if kind not in self._shared:
+    def _common(self, whose: Node | str, size: int = 0) -> int:
+        """The address of memory that several calls have, one after the other."""
+        if whose not in self._shared:
             assert self.native is not None
-            calls = list(itertools.chain(*self.convolutions.values()))
-            size = max(call.packed_bytes for call in calls)
-            if kind == "scratch":
+            calls = list(itertools.chain(*self.loops.values()))
+            if whose == "packed":
+                size = max(call.packed_bytes for call in calls)
+            elif whose == "scratch":
                 size = max(call.loop.scratch for call in calls)
                 size *= self.native.pool.threads
             memory = np.zeros(size + ALIGN, np.uint8)
             self._keep.append(memory)
-            self._shared[kind] = _address(memory) + -_address(memory) % ALIGN
-        return self._shared[kind]
+            self._shared[whose] = _address(memory) + -_address(memory) % ALIGN
+        return self._shared[whose]
 
     def _point(self, args: Array, slot: int, x: Node) -> None:
         """Have a slot of the arguments hold the address of a result at every call."""
@@ -822,18 +847,7 @@ class Program:
             and bool(x.shape)
             and value.shape == indices[0].shape + x.shape[1:]
             and node.plain
-            and self._is_plain(value)
-            and self._is_plain(indices[0])
         )
-
-    def _is_plain(self, node: Node) -> bool:
-        """Whether its memory is without gaps, in the order of its axes."""
-        array, dynamic = self._static(node)
-        if dynamic is None:
-            assert array is not None
-            return array.flags.c_contiguous
-        views = {op for op, _ in _views(node)}
-        return views <= {"reshape"} and dynamic.plain
 
     def _add_rows_call(
         self,
@@ -849,7 +863,7 @@ class Program:
 
         def add() -> None:
             prepare()
-            rows, at = value(), index()
+            rows, at = map(np.ascontiguousarray, (value(), index()))
             bad = add_rows(address, _address(rows), _address(at), at.size, width, n)
             if bad >= 0:
                 raise IndexError(
