@@ -160,6 +160,11 @@ class Convolve(_Blocks):
         """What the packed weights and biases take."""
         return (self.form.taps + 1) * self.tiles * self.tile_bytes
 
+    @property
+    def channel_tiles(self) -> int:
+        """Into how many parts packing can be cut: one channel for one tile each."""
+        return self.tiles * max(1, self.form.channels)
+
     def _run(self) -> None:
         form = self.form
         images, results = self.argument("x", "ptr"), self.argument("y", "ptr")
@@ -255,11 +260,6 @@ class Pack(Tiles):
         self.strides = strides
         self.start = start
         self.biased = biased
-
-    @property
-    def parts(self) -> int:
-        """Into how many the work can be cut: one channel for one tile of outputs."""
-        return self.tiles * max(1, self.form.channels)
 
     def _run(self) -> None:
         form, (KH, KW) = self.form, self.form.kernel

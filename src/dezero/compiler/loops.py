@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -46,14 +47,29 @@ def of_product(arrays: Sequence[Array], registers: int, threads: int) -> list[Ca
         _kind(x), K, N, (1, M), (1, 1), (1, 1), (0, 0), (1, M),
         (0, 0, x.strides[0], item), (0, 0, y.strides[0], item),
     )  # fmt: skip
-    loop = Convolve(form, registers, split=True)
-    pack = Pack(loop, (0, 0, W.strides[0], W.strides[1]), 0, biased=False)
     places, parallel = {"x": 0, "weights": 1, "y": 2}, 2 * M * K * N >= PARALLEL_FLOPS
-    large = W.size >= LARGE
+    by, loop = _convolve(form, registers, 1, split=True)
+    pack = _pack(by, (0, 0, W.strides[0], W.strides[1]), 0, biased=False)
     return [
-        Call(pack.written(), pack.parts, large, places, loop.packed_bytes),
-        Call(loop.written(), loop.tiles, parallel, places, loop.packed_bytes),
+        Call(pack, by.channel_tiles, W.size >= LARGE, places, by.packed_bytes),
+        Call(loop, by.tiles, parallel, places, by.packed_bytes),
     ]
+
+
+# A program may have thousands of products of one form.
+
+
+@functools.lru_cache(256)
+def _convolve(
+    form: Form, registers: int, least: int, split: bool
+) -> tuple[Convolve, Loop]:
+    by = Convolve(form, registers, least, split)
+    return by, by.written()
+
+
+@functools.lru_cache(256)
+def _pack(by: Convolve, strides: Strides, start: int, biased: bool) -> Loop:
+    return Pack(by, strides, start, biased).written()
 
 
 def of_windows(
@@ -102,15 +118,15 @@ class _Maker(NamedTuple):
 
     def convolution(self, form: Form, strides: Strides, start: int) -> list[Call]:
         """Pack the weights; go through the images."""
-        loop = Convolve(form, self.registers, self.least)
-        pack = Pack(loop, strides, start, self.biased)
+        by, loop = _convolve(form, self.registers, self.least, split=False)
+        pack = _pack(by, strides, start, self.biased)
         operands = {"x": 0, "weights": 1, "biases": 2, "y": 3 if self.biased else 2}
         work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
         large = form.taps * form.outputs >= LARGE
-        parallel, parts = work >= PARALLEL_FLOPS, loop.blocks * self.images
+        parallel, parts = work >= PARALLEL_FLOPS, by.blocks * self.images
         return [
-            Call(pack.written(), pack.parts, large, operands, loop.packed_bytes),
-            Call(loop.written(), parts, parallel, operands, loop.packed_bytes),
+            Call(pack, by.channel_tiles, large, operands, by.packed_bytes),
+            Call(loop, parts, parallel, operands, by.packed_bytes),
         ]
 
     def correlation(self, form: Form, strides: Strides) -> list[Call]:

@@ -1193,20 +1193,19 @@ def _statistics(x: Any) -> str:
 def _packed(spans: dict[Node, Span]) -> tuple[dict[Node, int], int]:
     """Offsets in one block of memory; what does not live together may share bytes."""
     offsets: dict[Node, int] = {}
-    placed: list[tuple[int, int, Span]] = []
-    for node, span in sorted(spans.items(), key=lambda item: -item[1].size):
+    first, last, start, stop = np.zeros((4, len(spans)), np.int64)
+    for n, node in enumerate(sorted(spans, key=lambda node: -spans[node].size)):
+        span = spans[node]
         size = -(-span.size // ALIGN) * ALIGN
-        at = 0
-        for start, stop, _ in sorted(
-            (p for p in placed if p[2].first <= span.last and span.first <= p[2].last),
-            key=lambda p: p[0],
-        ):
-            if start - at >= size:
-                break
-            at = max(at, stop)
+        there = (first[:n] <= span.last) & (span.first <= last[:n])
+        order = np.argsort(start[:n][there], kind="stable")
+        begins, ends = start[:n][there][order], stop[:n][there][order]
+        taken = np.maximum.accumulate([0, *ends])  # up to the end of each
+        fits = np.flatnonzero(begins - taken[:-1] >= size)
+        at = int(taken[fits[0]] if fits.size else taken[-1])
         offsets[node] = at
-        placed.append((at, at + size, span))
-    return offsets, max((stop for _, stop, _ in placed), default=0)
+        first[n], last[n], start[n], stop[n] = span.first, span.last, at, at + size
+    return offsets, int(stop.max(initial=0))
 
 
 def leaves_of(value: Any) -> list[Leaf]:

@@ -1,4 +1,4 @@
-"""Native convolution against NumPy's: sizes, layouts, types, processors, threads."""
+"""Native products and convolutions against NumPy's: sizes, layouts, types, threads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dezero
+from dezero import Variable
 from dezero.backend.convolution import (
     convolve,
     convolve_transposed,
     correlate,
     get_deconv_outsize,
 )
-from dezero.compiler import convolution, llvm
+from dezero.compiler import convolution, llvm, loops
 from dezero.compiler.tiles import Form, evenly
 
 native = llvm.native()
@@ -129,6 +130,39 @@ def test_its_derivative_by_the_weights(
         return correlate(x, gy, c["W"][2:], c["stride"], c["pad"])
 
     check(by_weights, x, gy)
+
+
+@settings
+@given(
+    rows=st.integers(1, 20),
+    width=st.integers(64, 90),
+    dtype=st.sampled_from(["f4", "f8"]),
+    turned=st.booleans(),
+)
+def test_products_by_one_matrix(
+    registers: int, rows: int, width: int, dtype: str, turned: bool
+) -> None:
+    """Each needs the one before; the matrix is packed once, and changed at the end."""
+    rng = np.random.default_rng(rows)
+    W = Variable(rng.uniform(-0.1, 0.1, (width, width)).astype(dtype))
+
+    def step(h: Any) -> Any:
+        for _ in range(loops.REPEATED):
+            h = np.tanh(h @ (W.data.T if turned else W.data)) + h
+        W.data = W.data * 0.5 + h[0] * 0.01
+        return h
+
+    h = rng.standard_normal((rows, width)).astype(dtype)
+    compiled = dezero.compile(step)
+    before, precision = W.data.copy(), 1e-5 if dtype == "f4" else 1e-13
+    for _ in range(2):  # a later call packs what the one before has left
+        W.data = before
+        expected, after = step(h), W.data
+        W.data = before.copy()
+        np.testing.assert_allclose(compiled(h), expected, rtol=0, atol=precision)
+        np.testing.assert_allclose(W.data, after, rtol=0, atol=precision)
+        before = after
+    assert compiled.explain().count("packed once") == loops.REPEATED
 
 
 @pytest.mark.parametrize("threads", [1, 3])
