@@ -4,7 +4,8 @@
     python -m benchmarks.training_peer cnn --data-dir FOLDER [--compile]
 
 Networks, data, batches, optimizers and schedules are those of ``examples/gpt.py``,
-``cnn.py`` and ``resnet.py``; first weights are drawn as PyTorch does but for the GPT.
+``cnn.py``, ``resnet.py`` and ``clothes.py``; first weights are drawn as PyTorch does
+but for the GPT.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def characters(options: argparse.Namespace) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step % 500 == 0 or step == steps:
+        if step % (steps // 8) == 0:
             with torch.no_grad():
                 losses = [
                     loss_of(valid[i : i + length][None], valid[i + 1 : i + length + 1])
@@ -232,9 +233,110 @@ def pictures(options: argparse.Namespace) -> None:
         )
 
 
+# -- drawings --------------------------------------------------------------------------
+
+
+class VAE(nn.Module):
+    """As ``dezero.models.VAE`` of width 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 32, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU(), nn.Flatten(),
+        )  # fmt: skip
+        self.to_mean, self.to_log_var = nn.Linear(3136, 20), nn.Linear(3136, 20)
+        self.decoder = nn.Sequential(
+            nn.Linear(20, 3136), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 4, 2, 1),
+        )  # fmt: skip
+
+    def forward(self, x: Any) -> Any:
+        """The loss."""
+        h = self.encoder(x)
+        mean, log_var = self.to_mean(h), self.to_log_var(h)
+        z = mean + torch.exp(log_var / 2) * torch.randn_like(mean)
+        badly = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
+        far = (mean * mean + log_var.exp() - log_var - 1).sum() / 2
+        return (badly + far) / len(x)
+
+
+class GAN(nn.Module):
+    """As ``dezero.models.DCGAN`` of width 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(
+            nn.Unflatten(1, (100, 1, 1)),
+            nn.ConvTranspose2d(100, 64, 7, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1, bias=False), nn.BatchNorm2d(32),
+            nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1), nn.Tanh(),
+        )  # fmt: skip
+        self.discriminator = nn.Sequential(
+            nn.Conv2d(1, 32, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 64, 4, 2, 1, bias=False), nn.BatchNorm2d(64),
+            nn.LeakyReLU(0.2), nn.Conv2d(64, 1, 7), nn.Flatten(),
+        )  # fmt: skip
+
+    def discriminator_loss(self, x: Any) -> Any:
+        with torch.no_grad():
+            fake = self.generator(torch.randn(len(x), 100))
+        real, fake = self.discriminator(x), self.discriminator(fake)
+        return _loss(real, torch.ones_like(real)) + _loss(fake, torch.zeros_like(fake))
+
+    def generator_loss(self, n: int) -> Any:
+        scores = self.discriminator(self.generator(torch.randn(n, 100)))
+        return _loss(scores, torch.ones_like(scores))
+
+
+_loss = F.binary_cross_entropy_with_logits
+
+
+def drawings(options: argparse.Namespace) -> None:
+    x, _ = read_images(options.data_dir, "train")
+    model: Any = VAE() if options.run == "vae" else GAN()
+    model = model.to(memory_format=torch.channels_last)
+
+    def learner(loss_of: Any, part: Any, rate: float, beta1: float) -> Any:
+        optimizer = torch.optim.Adam(
+            part.parameters(), rate, betas=(beta1, 0.999), fused=True
+        )
+        compiled = torch.compile(loss_of) if options.compile else loss_of
+
+        def learn(data: Any) -> float:
+            loss = compiled(data)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return float(loss)
+
+        return learn
+
+    if options.run == "vae":
+        learn = learner(model, model, 0.001, 0.9)
+    else:
+        tell = learner(model.discriminator_loss, model.discriminator, 0.0002, 0.5)
+        draw = learner(model.generator_loss, model.generator, 0.0002, 0.5)
+    rng, rows = np.random.default_rng(0), 64
+    started = time.perf_counter()
+    for number in range(1, options.epochs + 1):
+        order, losses = rng.permutation(len(x)), []
+        for i in range(0, len(x), rows):
+            one = torch.from_numpy(x[order[i : i + rows]].astype(np.float32) / 255)
+            one = one.to(memory_format=torch.channels_last)
+            if options.run == "vae":
+                losses.append([learn(one)])
+            else:
+                losses.append([tell(2 * one - 1), draw(len(one))])
+        means = "  ".join(f"{mean:.3f}" for mean in np.mean(losses, axis=0))
+        seconds = time.perf_counter() - started
+        print(f"epoch {number}: loss {means}  {seconds:.0f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", choices=["gpt", "lstm", "cnn", "resnet"])
+    parser.add_argument("run", choices=["gpt", "lstm", "cnn", "resnet", "vae", "gan"])
     parser.add_argument("--text", type=Path)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--steps", type=int, default=4000)
@@ -245,6 +347,8 @@ def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
     if options.run in ("gpt", "lstm"):
         characters(options)
+    elif options.run in ("vae", "gan"):
+        drawings(options)
     else:
         pictures(options)
 
