@@ -38,8 +38,13 @@ pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
 @pytest.fixture(params=[8, 32], ids=["AVX2", "AVX-512"])
 def registers(request: Any, monkeypatch: Any) -> int:
-    """As many as either processor has: the tiles of the one run on the other, too."""
+    """As many as either processor has: the tiles of the one run on the other, too.
+
+    And all that loops can do they do, even where it is not worth it.
+    """
     monkeypatch.setattr(native, "registers", request.param)
+    monkeypatch.setattr(loops, "FEW_WINDOWS", 0)
+    monkeypatch.setattr(loops, "SPARSEST", np.inf)
     return int(request.param)
 
 
@@ -208,6 +213,20 @@ def test_other_types_stay_with_numpy(dtype: str) -> None:
     step = dezero.compile(lambda x, W: convolve(x, W, (1, 1), (0, 0)))
     np.testing.assert_array_equal(step(x, W), np.full((1, 3, 2, 2), 18, dtype))
     assert ", 1 calls of NumPy" in step.explain()
+
+
+def test_mostly_zeros_and_few_windows_stay_with_numpy() -> None:
+    """A network that draws begins with one place, from which 49 are made."""
+    x, W = np.ones((8, 3, 1, 1), np.float32), np.ones((3, 4, 7, 7), np.float32)
+    gy = np.ones((8, 4, 7, 7), np.float32)
+    draw = dezero.compile(
+        lambda x, W: convolve_transposed(x, W, (1, 1), (0, 0), (7, 7))
+    )
+    np.testing.assert_array_equal(draw(x, W), 3 * gy)
+    assert ", 1 calls of NumPy" in draw.explain()
+    by_weights = dezero.compile(lambda gy, x: correlate(gy, x, (7, 7), (1, 1), (0, 0)))
+    np.testing.assert_array_equal(by_weights(gy, x), 8 * W)
+    assert ", 1 calls of NumPy" in by_weights.explain()
 
 
 def test_no_images() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dezero.backend.convolution import Pair
 from dezero.compiler.convolution import Convolve, Correlate, Pack
-from dezero.compiler.ir import Array, Attributes
+from dezero.compiler.ir import Array, Attributes, Node
 from dezero.compiler.tiles import Form, Loop, Strides
 
 PARALLEL_FLOPS = 400_000  # some microseconds of work: what a second thread must have
@@ -30,6 +31,8 @@ class Call(NamedTuple):
     packed_bytes: int = 0
 
 
+FEW_WINDOWS = 16  # of an image
+SPARSEST = 2  # places of a result for each that something comes from
 CONVOLUTIONS = ("convolve", "convolve_transposed", "correlate")
 REPEATED = 4  # products by one matrix, from which on packing it is worth it
 
@@ -70,6 +73,25 @@ def _convolve(
 @functools.lru_cache(256)
 def _pack(by: Convolve, strides: Strides, start: int, biased: bool) -> Loop:
     return Pack(by, strides, start, biased).written()
+
+
+def knows(node: Node) -> bool:
+    """Whether loops are the way to compute a convolution.
+
+    They are not where most of what they would multiply are zeros of the border, nor
+    where an image has so few windows that the sums over them are fetched and put back
+    for each image anew.
+    """
+    if node.dtype.str[1:] not in ("f4", "f8"):
+        return False
+    if not all(x.size for x in (*node.inputs, node)):
+        return False
+    if node.op == "correlate":
+        return math.prod(node.inputs[1].shape[2:]) >= FEW_WINDOWS
+    if node.op == "convolve_transposed":
+        spread = math.prod(node.inputs[0].shape[2:]) * math.prod(node.attrs["stride"])
+        return math.prod(node.shape[2:]) <= SPARSEST * spread
+    return True
 
 
 def of_windows(

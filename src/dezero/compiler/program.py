@@ -337,11 +337,9 @@ class Program:
         """Whether it is computed into memory that is given to it."""
         if node.op in ("call", "random", "require", "item"):
             return False
-        return node.op not in loops.CONVOLUTIONS or (
-            self.native is not None
-            and node.dtype.str[1:] in ("f4", "f8")
-            and all(x.size for x in (*node.inputs, node))
-        )
+        if node.op not in loops.CONVOLUTIONS:
+            return True
+        return self.native is not None and loops.knows(node)
 
     def _materialized(self) -> set[Node]:
         """Results that must be in memory: who reads them is not in their kernel."""
