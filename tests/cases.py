@@ -514,6 +514,12 @@ CASES = [
         R.cross_entropy,
         note="none",
     ),
+    Case(
+        "softmax_cross_entropy",
+        shaped("NC, NC", normal, probability, label_smoothing=0.1),
+        R.cross_entropy_of_shares,
+        note="shares",
+    ),
     Case("nll_loss", classifying(), R.nll),
     Case(
         "nll_loss",

@@ -224,6 +224,15 @@ def cross_entropy(
     return nll(np.log(softmax(x, 1)), t, smoothing=label_smoothing, **kwargs)
 
 
+def cross_entropy_of_shares(
+    x: np.ndarray, t: np.ndarray, label_smoothing: float = 0.0
+) -> Any:
+    mixed = (1 - label_smoothing) * t + label_smoothing * np.ones_like(t) / t.shape[1]
+    return -np.mean(
+        [row @ np.log(p) for row, p in zip(mixed, softmax(x, 1), strict=True)]
+    )
+
+
 def ctc(
     log_p: np.ndarray,
     t: np.ndarray,

@@ -162,6 +162,21 @@ def test_strided_labels_and_constant_scores() -> None:
     np.testing.assert_allclose(y.data, np.log(np.e + 2) - 1)
 
 
+def test_shares_of_classes() -> None:
+    """One-hot shares are labels; ignore_index, which is for labels, is refused."""
+    x, t = np.random.default_rng(0).normal(size=(4, 3, 2)), np.array([[0, 2]] * 4)
+    shares = np.moveaxis(np.eye(3)[t], 2, 1)
+    for settings in ({}, {"weight": np.array([1.0, 2.0, 3.0]), "reduction": "none"}):
+        expected = F.cross_entropy(x, t, label_smoothing=0.2, **settings)
+        found = F.cross_entropy(x, shares, label_smoothing=0.2, **settings)
+        np.testing.assert_allclose(found.data, expected.data, rtol=1e-12)
+    assert F.accuracy(x, shares).data == F.accuracy(x, t).data
+    assert message(lambda: F.cross_entropy(x, shares, ignore_index=1), ValueError) == (
+        "softmax_cross_entropy: expected labels with ignore_index, got shares t "
+        "(4, 3, 2); write zeros for what does not count"
+    )
+
+
 @pytest.mark.parametrize("f", CLASS_LOSSES)
 @pytest.mark.parametrize(
     ("x_shape", "t_shape", "wanted"),

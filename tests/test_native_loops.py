@@ -170,6 +170,24 @@ def test_products_by_one_matrix(
     assert compiled.explain().count("packed once") == loops.REPEATED
 
 
+def test_two_chains_by_one_matrix() -> None:
+    """Of other numbers of rows, for which it is packed otherwise."""
+    rng = np.random.default_rng(0)
+    W = rng.uniform(-0.2, 0.2, (80, 80)).astype("f4")
+    a, b = (rng.standard_normal((n, 80)).astype("f4") for n in (3, 37))
+
+    def step(a: Any, b: Any, W: Any) -> Any:
+        b = b + 1
+        for _ in range(loops.REPEATED):
+            a, b = np.tanh(a @ W), np.tanh(b @ W)
+        return a, np.exp(b) @ W, b @ W
+
+    compiled = dezero.compile(step)
+    for found, expected in zip(compiled(a, b, W), step(a, b, W), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert compiled.explain().count("packed once") == 2 * loops.REPEATED + 2
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_share_the_images(threads: int) -> None:
     """Five large images, in blocks that do not come out even."""

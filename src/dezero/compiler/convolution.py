@@ -295,11 +295,13 @@ class Pack(Tiles):
         self, source: str | None, bytes_: int, to: str, masks: list[str | None]
     ) -> None:
         """One number for each output of a tile, or zeros."""
+        form = self.form
         for v, mask in enumerate(masks):
             x = "zeroinitializer"
             if source is not None:
-                here = self.offset(source, str(v * self.form.lanes * bytes_))
-                x = self.gather(here, bytes_, mask)
+                here = self.offset(source, str(v * form.lanes * bytes_))
+                places = self.places(here, bytes_)
+                x = self.gather(form.kind, places, form.lanes, mask)
             self.put(x, self.at(to, v))
 
 
@@ -310,6 +312,8 @@ class Correlate(_Blocks):
     Args:
         strides: In bytes, of the result along KH, KW, C and O.
     """
+
+    finishes = True
 
     def __init__(
         self, form: Form, registers: int, strides: Strides, least: int = 1
@@ -436,6 +440,7 @@ class Correlate(_Blocks):
 
     def _finish_tap(self, place: str, to: str, masks: list[str | None]) -> None:
         """What all shares have at one place of their memory, added up."""
+        form = self.form
         for v, mask in enumerate(masks):
             total = self.variable(self.wide, "zeroinitializer")
             for s in self.loop("0", "%shares", 1):
@@ -445,5 +450,6 @@ class Correlate(_Blocks):
                 self.write(f"store {self.wide} {after}, ptr {total}")
             x = self.value(f"load {self.wide}, ptr {total}")
             bytes_ = self.strides[3]
-            there = self.offset(to, str(v * self.form.lanes * bytes_))
-            self.scatter(x, there, bytes_, mask)
+            there = self.offset(to, str(v * form.lanes * bytes_))
+            places = self.places(there, bytes_)
+            self.scatter(form.kind, x, places, form.lanes, mask)

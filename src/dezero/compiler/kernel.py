@@ -26,7 +26,7 @@ import numpy as np
 from dezero.compiler import mathematics
 from dezero.compiler.fusion import Group, operand
 from dezero.compiler.ir import Array, Node
-from dezero.compiler.lines import Lines, bytes_of, iota, ones, suffix, vector, zeros
+from dezero.compiler.lines import Lines, iota, ones, vector, zeros
 
 LANES = 16  # of every vector: a register of AVX-512 in float32, two of AVX2
 ALIGN = 64  # bytes: where rows of scratch start
@@ -400,19 +400,7 @@ class Writer(Lines):
         at = self.places(i, c, lanes)
         if lanes == 1:
             return self.load(kind, at, 1, None)
-        memory = "i8" if kind == "i1" else kind
-        wide = vector(memory, lanes)
-        name = f"@llvm.masked.gather.v{lanes}{suffix(memory)}.v{lanes}p0"
-        self.needs.add(
-            f"declare {wide} {name}(<{lanes} x ptr>, i32, <{lanes} x i1>, {wide})"
-        )
-        x = self.value(
-            f"call {wide} {name}(<{lanes} x ptr> {at}, i32 {bytes_of(memory)}, "
-            f"<{lanes} x i1> {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
-        )
-        if kind == "i1":
-            return self.value(f"icmp ne {wide} {x}, zeroinitializer")
-        return x
+        return self.gather(kind, at, lanes, mask)
 
     def put(self, i: int, x: str, c: str, lanes: int, mask: str | None) -> None:
         """Store elements into a port, from column ``c`` on."""
@@ -426,18 +414,7 @@ class Writer(Lines):
                 at = self.offset(self.pointers[i], self.value(f"mul i64 {c}, {size}"))
             self.store(kind, x, at, lanes, mask)
             return
-        if kind == "i1":
-            x = self.value(f"zext {vector('i1', lanes)} {x} to {vector('i8', lanes)}")
-            kind = "i8"
-        at, wide = self.places(i, c, lanes), vector(kind, lanes)
-        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare void {name}({wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
-        )
-        self.write(
-            f"call void {name}({wide} {x}, <{lanes} x ptr> {at}, i32 {bytes_of(kind)}, "
-            f"<{lanes} x i1> {mask or 'splat (i1 true)'})"
-        )
+        self.scatter(kind, x, self.places(i, c, lanes), lanes, mask)
 
     # .. values
 

@@ -96,6 +96,7 @@ class Lines:
         self.label(f"{name}.end")
 
     def splat(self, kind: str, x: str, lanes: int) -> str:
+        """One number, in all lanes."""
         if lanes == 1:
             return x
         wide = f"<{lanes} x {kind}>"
@@ -106,6 +107,7 @@ class Lines:
         )
 
     def intrinsic(self, name: str, kind: str, lanes: int, *xs: str) -> str:
+        """A function that LLVM knows for all types."""
         wide = vector(kind, lanes)
         full = f"@llvm.{name}.{'' if lanes == 1 else f'v{lanes}'}{suffix(kind)}"
         self.needs.add(f"declare {wide} {full}({', '.join([wide] * len(xs))})")
@@ -114,6 +116,7 @@ class Lines:
     # .. memory
 
     def load(self, kind: str, pointer: str, lanes: int, mask: str | None) -> str:
+        """Neighbours in memory; those that ``mask`` leaves out are zero."""
         if kind == "i1":
             x = self.load("i8", pointer, lanes, mask)
             return self.value(f"icmp ne {vector('i8', lanes)} {x}, {zeros(lanes)}")
@@ -130,6 +133,7 @@ class Lines:
     def store(
         self, kind: str, x: str, pointer: str, lanes: int, mask: str | None
     ) -> None:
+        """Put neighbours into memory, but for those that ``mask`` leaves out."""
         if kind == "i1":
             x = self.value(f"zext {vector('i1', lanes)} {x} to {vector('i8', lanes)}")
             kind = "i8"
@@ -144,10 +148,45 @@ class Lines:
             f"<{lanes} x i1> {mask})"
         )
 
+    def gather(self, kind: str, places: str, lanes: int, mask: str | None) -> str:
+        """A vector of elements that are not neighbours, from their addresses."""
+        if kind == "i1":
+            x = self.gather("i8", places, lanes, mask)
+            return self.value(f"icmp ne {vector('i8', lanes)} {x}, zeroinitializer")
+        wide, which = vector(kind, lanes), mask or "splat (i1 true)"
+        name = f"@llvm.masked.gather.v{lanes}{suffix(kind)}.v{lanes}p0"
+        self.needs.add(
+            f"declare {wide} {name}(<{lanes} x ptr>, i32, <{lanes} x i1>, {wide})"
+        )
+        return self.value(
+            f"call {wide} {name}(<{lanes} x ptr> {places}, i32 {bytes_of(kind)}, "
+            f"<{lanes} x i1> {which}, {wide} zeroinitializer)"
+        )
+
+    def scatter(
+        self, kind: str, x: str, places: str, lanes: int, mask: str | None
+    ) -> None:
+        """Store a vector at so many addresses."""
+        if kind == "i1":
+            x = self.value(f"zext {vector('i1', lanes)} {x} to {vector('i8', lanes)}")
+            kind = "i8"
+        wide, which = vector(kind, lanes), mask or "splat (i1 true)"
+        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
+        self.needs.add(
+            f"declare void {name}({wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
+        )
+        self.write(
+            f"call void {name}({wide} {x}, <{lanes} x ptr> {places}, "
+            f"i32 {bytes_of(kind)}, <{lanes} x i1> {which})"
+        )
+
 
 def vector(kind: str, lanes: int) -> str:
     """The type of so many elements in a register."""
     return kind if lanes == 1 else f"<{lanes} x {kind}>"
+
+
+# In the text of LLVM, for one element and for several.
 
 
 def zeros(lanes: int) -> str:
@@ -159,12 +198,15 @@ def ones(lanes: int) -> str:
 
 
 def iota(lanes: int) -> str:
+    """0, 1, 2, ..., one in each lane."""
     return "<" + ", ".join(f"i64 {i}" for i in range(lanes)) + ">"
 
 
 def bytes_of(kind: str) -> int:
+    """What an element takes in memory."""
     return {"float": 4, "double": 8, "ptr": 8}.get(kind) or int(kind[1:]) // 8
 
 
 def suffix(kind: str) -> str:
+    """What a type is called in the name of an intrinsic."""
     return {"float": "f32", "double": "f64"}.get(kind, kind)

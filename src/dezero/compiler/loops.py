@@ -29,6 +29,7 @@ class Call(NamedTuple):
     parallel: bool
     places: dict[str, int]
     packed_bytes: int = 0
+    packed_vectors: int = 0  # of a tile: packed for others, they are of no use
 
 
 FEW_WINDOWS = 16  # of an image
@@ -52,10 +53,11 @@ def of_product(arrays: Sequence[Array], registers: int, threads: int) -> list[Ca
     )  # fmt: skip
     places, parallel = {"x": 0, "weights": 1, "y": 2}, 2 * M * K * N >= PARALLEL_FLOPS
     by, loop = _convolve(form, registers, 1, split=True)
+    packed = by.packed_bytes, by.vectors
     pack = _pack(by, (0, 0, W.strides[0], W.strides[1]), 0, biased=False)
     return [
-        Call(pack, by.channel_tiles, W.size >= LARGE, places, by.packed_bytes),
-        Call(loop, by.tiles, parallel, places, by.packed_bytes),
+        Call(pack, by.channel_tiles, W.size >= LARGE, places, *packed),
+        Call(loop, by.tiles, parallel, places, *packed),
     ]
 
 

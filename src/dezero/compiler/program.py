@@ -201,6 +201,7 @@ class Program:
         self.loops: dict[Node, list[loops.Call]] = {}
         self.fusion = Fusion(self.graph, self._kernel_knows)
         self.repeated = self._find_repeated()
+        self.packed: set[tuple[Node, int]] = set()  # by a call that came before
         self._find_homes()
         self.wanted = self._materialized()
         self._find_fresh()
@@ -318,10 +319,11 @@ class Program:
             return
         calls = loops.of_product(arrays, *sizes)
         if calls:
-            first = node is self.repeated[node][0]
-            self.loops[node] = calls if first else calls[1:]
+            matrix = node.inputs[1], calls[0].packed_vectors
+            self.loops[node] = calls[1:] if matrix in self.packed else calls
+            self.packed.add(matrix)
 
-    def _find_repeated(self) -> dict[Node, list[Node]]:
+    def _find_repeated(self) -> set[Node]:
         """Products of few rows by one matrix, such as those of the steps of a sequence,
         each of which needs the one before: the matrix is packed once for all."""
         by_right: dict[Node, list[Node]] = {}
@@ -331,7 +333,7 @@ class Program:
                 if x.shape[0] <= FEW_ROWS and W.size >= PACKED_SIZE:
                     by_right.setdefault(W, []).append(node)
         many = [nodes for nodes in by_right.values() if len(nodes) >= loops.REPEATED]
-        return {node: nodes for nodes in many for node in nodes}
+        return set(itertools.chain(*many))
 
     def _has_place(self, node: Node) -> bool:
         """Whether it is computed into memory that is given to it."""
@@ -521,7 +523,7 @@ class Program:
         self.steps: list[Step] = []
         self.args: list[Array] = []
         self._keep: list[Any] = []
-        self._shared: dict[Node | str, int] = {}  # addresses
+        self._shared: dict[Any, int] = {}  # addresses
         table: list[list[int]] = []
         for group, kernel in groups:
             if kernel is not None:
@@ -595,7 +597,8 @@ class Program:
                 elif name == "scratch":
                     args[slot] = self._common("scratch")
                 elif name == "packed":
-                    whose = node.inputs[1] if node in self.repeated else "packed"
+                    matrix = node.inputs[1], call.packed_vectors
+                    whose = matrix if node in self.repeated else "packed"
                     args[slot] = self._common(whose, call.packed_bytes)
                 else:
                     operand = (*node.inputs, node)[call.places[name]]
@@ -607,7 +610,7 @@ class Program:
             entries.append([run, finish, args.ctypes.data, call.parts, threads])
         return entries
 
-    def _common(self, whose: Node | str, size: int = 0) -> int:
+    def _common(self, whose: tuple[Node, int] | str, size: int = 0) -> int:
         """The address of memory that several calls have, one after the other."""
         if whose not in self._shared:
             assert self.native is not None

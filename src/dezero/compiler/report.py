@@ -74,7 +74,8 @@ def _step_text(program: Program, step: Step, names: dict[Node, str]) -> str:
     if kernel is None:
         node = step.nodes[0]
         kind = "product" if node.op == "matmul" else "windows"
-        packed = ", the matrix packed once" if node in program.repeated else ""
+        once = node in program.loops and node.op == "matmul"
+        packed = ", the matrix packed once" if once else ""
         return f"{kind} {line_of(node, names)}{packed}, {at_once}"
     layout = kernel.layout
     written = ", ".join(names[n] for n in step.nodes if n in program.wanted)

@@ -12,7 +12,7 @@ import hashlib
 from typing import NamedTuple
 
 from dezero.backend.convolution import Pair
-from dezero.compiler.lines import Lines, suffix, vector
+from dezero.compiler.lines import Lines, vector
 
 Strides = tuple[int, int, int, int]  # in bytes, along the axes of a form
 
@@ -20,7 +20,10 @@ REGISTER = 64  # bytes of a vector: one register of AVX-512, two of AVX2, four o
 
 
 class Form(NamedTuple):
-    """All sizes of a convolution but the number of images."""
+    """All sizes of a convolution but the number of images.
+
+    What they are is said in ``convolution.py``; a product of matrices is one of them.
+    """
 
     kind: str  # float, double
     channels: int  # C
@@ -74,9 +77,8 @@ class Form(NamedTuple):
         ]
         inside = max(self.border) <= 0 and seen[0] <= self.image[0]
         runs = self.kernel[1] == 1 or self.x[2] == self.channels * self.itemsize
-        return (
-            inside and seen[1] <= self.image[1] and runs and self.x[3] == self.itemsize
-        )
+        whole = inside and seen[1] <= self.image[1]
+        return whole and runs and self.x[3] == self.itemsize
 
 
 class Loop(NamedTuple):
@@ -140,6 +142,8 @@ class Tiles(Lines):
     """What all loops of a form have in common: vectors of outputs, and how to add to
     them."""
 
+    finishes = False
+
     def __init__(self, form: Form, vectors: int) -> None:
         super().__init__()
         self.form = form
@@ -154,15 +158,19 @@ class Tiles(Lines):
         text = self.function(
             "KERNEL.run", "i64 %begin, i64 %end, i64 %share", self._run
         )
-        finish = getattr(self, "_finish", None)
-        if finish is not None:
-            text += self.function("KERNEL.finish", "i64 %shares", finish)
+        if self.finishes:
+            text += self.function("KERNEL.finish", "i64 %shares", self._finish)
         name = "v" + hashlib.sha256(text.encode()).hexdigest()[:20]
         text = text.replace("@KERNEL", f"@{name}")
         needs, slots = frozenset(self.needs), dict(self.slots)
-        return Loop(name, text, needs, finish is not None, slots, self.scratch)
+        return Loop(name, text, needs, self.finishes, slots, self.scratch)
 
     def _run(self) -> None:
+        """Write what one thread does, from ``%begin`` to ``%end``."""
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Write what is left to do when all threads are through, if it ``finishes``."""
         raise NotImplementedError
 
     def memory(self, bytes_: int) -> str:
@@ -191,6 +199,7 @@ class Tiles(Lines):
         return self.load(self.form.kind, pointer, self.form.lanes, mask)
 
     def put(self, x: str, pointer: str, mask: str | None = None) -> None:
+        """Store a vector."""
         self.store(self.form.kind, x, pointer, self.form.lanes, mask)
 
     def clear(self, to: str, count: str) -> None:
@@ -229,33 +238,8 @@ class Tiles(Lines):
         left = self.value(f"sub i64 {form.outputs}, {start}")
         return [self.first_lanes(left, v * form.lanes) for v in range(self.vectors)]
 
-    def strided(self, pointer: str, bytes_: int) -> str:
-        """The addresses of a vector whose elements are not neighbours."""
-        steps = ", ".join(f"i64 {i * bytes_}" for i in range(self.form.lanes))
+    def places(self, pointer: str, bytes_: int) -> str:
+        """The addresses of a vector whose elements lie so many bytes apart."""
         lanes = self.form.lanes
+        steps = ", ".join(f"i64 {i * bytes_}" for i in range(lanes))
         return self.value(f"getelementptr i8, ptr {pointer}, <{lanes} x i64> <{steps}>")
-
-    def gather(self, pointer: str, bytes_: int, mask: str | None) -> str:
-        kind, lanes = self.form.kind, self.form.lanes
-        name = f"@llvm.masked.gather.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare {self.wide} {name}"
-            f"(<{lanes} x ptr>, i32, <{lanes} x i1>, {self.wide})"
-        )
-        return self.value(
-            f"call {self.wide} {name}(<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
-            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'}, "
-            f"{self.wide} zeroinitializer)"
-        )
-
-    def scatter(self, x: str, pointer: str, bytes_: int, mask: str | None) -> None:
-        kind, lanes = self.form.kind, self.form.lanes
-        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare void {name}({self.wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
-        )
-        self.write(
-            f"call void {name}({self.wide} {x}, "
-            f"<{lanes} x ptr> {self.strided(pointer, bytes_)}, "
-            f"i32 4, <{lanes} x i1> {mask or 'splat (i1 true)'})"
-        )

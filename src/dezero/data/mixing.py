@@ -1,7 +1,7 @@
 """Examples mixed with each other: what makes a batch for a loader's ``collate``.
 
-The labels become shares (N, classes), float32, whose loss is ``-(t *
-F.log_softmax(model(x))).sum(axis=1)``, on average.
+The labels become shares (N, classes), float32, which ``F.softmax_cross_entropy`` takes
+in place of labels.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 
 from dezero.backend import Array, get_array_module
 from dezero.core import Function, Variable, as_input
-from dezero.functions.shape import expand_dims, normalize_axis
+from dezero.functions.shape import normalize_axis
 
 
 class Concat(Function):
@@ -59,6 +59,33 @@ def concat(xs: Iterable[Any], axis: int = 0) -> Variable:
     return Concat(axis)(*xs)
 
 
+class Stack(Function):
+    """Arrays of one shape as one with a further axis: the steps of a sequence, say."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Array) -> Array:
+        return get_array_module(xs[0]).stack(xs, self.axis)
+
+    def backward(self, gy: Variable) -> tuple[Variable, ...]:
+        gxs: Any = Unstack(self.axis)(gy)
+        return gxs if isinstance(gxs, tuple) else (gxs,)
+
+
+class Unstack(Function):
+    """One array as those along an axis: what the steps of a sequence take."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> tuple[Array, ...]:
+        return tuple(np.moveaxis(x, self.axis, 0) if self.axis else x)
+
+    def backward(self, *gys: Variable) -> Variable:
+        return Stack(self.axis)(*gys)
+
+
 def stack(xs: Iterable[Any], axis: int = 0) -> Variable:
     """Several ``x`` of one shape along a new axis, which becomes axis number ``axis``.
 
@@ -76,9 +103,8 @@ def stack(xs: Iterable[Any], axis: int = 0) -> Variable:
         raise ValueError(
             "stack: expected one shape, got " + ", ".join(str(x.shape) for x in xs)
         )
-    ndim = xs[0].ndim + 1
-    (axis,) = normalize_axis("stack", axis, ndim)
-    return concat([expand_dims(x, axis) for x in xs], axis)
+    (axis,) = normalize_axis("stack", axis, xs[0].ndim + 1)
+    return Stack(axis)(*xs)
 
 
 class Split(Function):

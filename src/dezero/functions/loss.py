@@ -221,13 +221,15 @@ def softmax_cross_entropy(
 
     Args:
         x: Scores (N, C), or (N, C, ...) with a label at each further place.
-        t: Labels (N,), or (N, ...): integers from 0 to C - 1.
+        t: Labels (N,), or (N, ...): integers from 0 to C - 1. Or the shares of all
+            classes, of a floating type and the shape of x, as Mixup and CutMix give
+            them: the loss is then ``-(t * log(softmax(x))).sum(axis=1)``.
         ignore_index: A label that marks places which do not count.
         label_smoothing: The share of each label, from 0 to 1, that is spread over all
             classes alike (Szegedy et al., "Rethinking the inception architecture",
             2016).
-        weight: How much each class counts, (C,), a constant. The mean is then the
-            weighted one.
+        weight: How much each class counts, (C,), a constant. The mean of the losses of
+            labels is then the weighted one.
         reduction: "mean" over the labels that count, "sum", or "none" for one loss
             for each label, (N, ...).
 
@@ -235,7 +237,7 @@ def softmax_cross_entropy(
         ValueError: The shape of ``t`` or ``weight`` does not match that of ``x``; a
             setting is out of range; or there is no label that counts to take the mean
             of.
-        TypeError: ``t`` is not of an integer type.
+        TypeError: ``t`` are labels and not of an integer type.
         IndexError: A label is not from 0 to C - 1.
 
     >>> softmax_cross_entropy(np.array([[1000.0, 0.0]]), np.array([1]))
@@ -244,15 +246,21 @@ def softmax_cross_entropy(
     >>> softmax_cross_entropy(x, np.array([1, -1]), ignore_index=-1)
     variable(1000.0)
     """
-    x = as_floating(x)
+    x, t = as_floating(x), as_input(t)
     plain = ignore_index is None and weight is None and not label_smoothing
+    if t.dtype.kind == "f" and t.shape == x.shape:
+        if ignore_index is not None:
+            raise ValueError(
+                "softmax_cross_entropy: expected labels with ignore_index, got shares "
+                f"t {t.shape}; write zeros for what does not count"
+            )
+        weights = _class_weights("softmax_cross_entropy", x, weight)
+        _require_smoothing(label_smoothing)
+        losses = _losses_by_shares(x, t, label_smoothing, weights)
+        return reduced("softmax_cross_entropy", losses, reduction)
     if plain and reduction == "mean":
         return SoftmaxCrossEntropy()(x, _labels("softmax_cross_entropy", x, t))
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            "softmax_cross_entropy: expected label_smoothing from 0 to 1, got "
-            f"{label_smoothing}"
-        )
+    _require_smoothing(label_smoothing)
     labels = _labels("softmax_cross_entropy", x, t, ignore_index)
     counted = _counted(t, ignore_index)
     weights = _class_weights("softmax_cross_entropy", x, weight)
@@ -271,6 +279,26 @@ def softmax_cross_entropy(
 
 
 cross_entropy = softmax_cross_entropy
+
+
+def _require_smoothing(label_smoothing: float) -> None:
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            "softmax_cross_entropy: expected label_smoothing from 0 to 1, got "
+            f"{label_smoothing}"
+        )
+
+
+def _losses_by_shares(
+    x: Variable, t: Variable, label_smoothing: float, weights: Array | None
+) -> Variable:
+    """The losses (N, ...) where every class has a share."""
+    if label_smoothing:
+        t = t * (1 - label_smoothing) + label_smoothing / x.shape[1]
+    log_p = log_softmax(x)
+    if weights is not None:
+        log_p = log_p * weights.reshape(-1, *(1,) * (x.ndim - 2))
+    return -sum(t * log_p, axis=1)
 
 
 def nll_loss(
@@ -398,7 +426,8 @@ def accuracy(y: Any, t: Any) -> Variable:
 
     Args:
         y: Scores (N, C), or (N, C, ...).
-        t: Labels, as many as there are predictions.
+        t: Labels, as many as there are predictions; or the shares of all classes,
+            of which the largest counts.
 
     Raises:
         ValueError: The number of labels differs, or is 0.
@@ -407,6 +436,8 @@ def accuracy(y: Any, t: Any) -> Variable:
     variable(0.5)
     """
     y, t = as_input(y), as_input(t)
+    if t.shape == y.shape and t.dtype.kind == "f" and t.ndim > 1:
+        t = as_input(t.data.argmax(axis=1))
     if y.ndim < 2 or not t.size or t.size * y.shape[1] != y.size:
         raise ValueError(
             "accuracy: expected y of shape (N, C, ...) and a label for each of N, got "

@@ -1,4 +1,4 @@
-"""Steps of recurrent networks, and sequences as lists of steps."""
+"""Steps of recurrent networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dezero.backend import Array, Shape, get_array_module
+from dezero.backend import Array, Shape
 from dezero.config import switches
 from dezero.core import Function, Variable, as_input, as_variable
 from dezero.functions.activation import Sigmoid, sigmoid
@@ -212,24 +212,3 @@ def gru_cell(x: Any, h: Any, W: Any, U: Any, b: Any, c: Any) -> Variable:
     _require_fitting("gru_cell", "xhWUbc", shapes, fitting)
     y: Variable = GRUGates()(linear(x, W, b), linear(h, U, c), h)
     return y
-
-
-class Unstack(Function):
-    """An array (T, ...) as T arrays: what the steps of a sequence take."""
-
-    def forward(self, x: Array) -> tuple[Array, ...]:
-        return tuple(x)
-
-    def backward(self, *gys: Variable) -> Variable:
-        return Stack()(*gys)
-
-
-class Stack(Function):
-    """T arrays of one shape as one (T, ...): what the steps of a sequence gave."""
-
-    def forward(self, *xs: Array) -> Array:
-        return get_array_module(xs[0]).stack(xs)
-
-    def backward(self, gy: Variable) -> tuple[Variable, ...]:
-        gxs: Any = Unstack()(gy)
-        return gxs if isinstance(gxs, tuple) else (gxs,)

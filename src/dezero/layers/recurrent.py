@@ -11,7 +11,7 @@ from dezero import functions as F
 from dezero.backend import Array, get_array_module
 from dezero.backend.tracing import require
 from dezero.core import Variable, as_input
-from dezero.functions.recurrent import Stack, Unstack
+from dezero.functions.joining import Stack, Unstack
 from dezero.layers.layer import Layer
 from dezero.layers.linear import Linear
 

@@ -9,10 +9,10 @@ import numpy as np
 from dezero.backend import Array
 from dezero.backend.tracing import number
 from dezero.optimizers.adaptive import blend
-from dezero.optimizers.optimizer import ElementwiseOptimizer
+from dezero.optimizers.optimizer import ArrayOptimizer, ElementwiseOptimizer
 
 
-class _TwoMeans(ElementwiseOptimizer):
+class TwoMeans(ArrayOptimizer):
     """What all of them keep: two running means, and the number of updates."""
 
     moments = ("m", "v")
@@ -46,7 +46,7 @@ class _TwoMeans(ElementwiseOptimizer):
         return work
 
 
-class Adam(_TwoMeans):
+class Adam(TwoMeans, ElementwiseOptimizer):
     """Adam: the mean gradient over the root of the mean squared one.
 
     ``m = beta1 * m + (1 - beta1) * gx``, ``v = beta2 * v + (1 - beta2) * gx**2``,
@@ -137,7 +137,7 @@ class AdamW(Adam):
         np.subtract(x, work, out=y)
 
 
-class NAdam(_TwoMeans):
+class NAdam(TwoMeans, ElementwiseOptimizer):
     """NAdam: Adam that looks ahead as Nesterov's momentum does.
 
     ``mu(t) = beta1 * (1 - 0.96**(psi * t) / 2)``, and ``P`` is the product of all so
@@ -194,7 +194,7 @@ class NAdam(_TwoMeans):
         np.subtract(x, work, out=y)
 
 
-class RAdam(_TwoMeans):
+class RAdam(TwoMeans, ElementwiseOptimizer):
     """RAdam: Adam that waits with its quotient until it has seen enough.
 
     A mean of squares over few steps varies much; its length is ``r(t) = R - 2 * t *

@@ -6,10 +6,11 @@ import numpy as np
 
 from dezero.backend import Array
 from dezero.backend.tracing import number
+from dezero.optimizers.adam import TwoMeans
 from dezero.optimizers.optimizer import ArrayOptimizer
 
 
-class LAMB(ArrayOptimizer):
+class LAMB(TwoMeans):
     """LAMB: AdamW whose step has the length of the parameter itself, times ``alpha``.
 
     ``u = M / (sqrt(V) + eps) + decay * x``, with the corrected means of AdamW, and
@@ -31,9 +32,6 @@ class LAMB(ArrayOptimizer):
     >>> optimizer = dezero.optimizers.LAMB(alpha=0.002, decay=0.01)
     """
 
-    moments = ("m", "v")
-    rate_name = "alpha"
-
     def __init__(
         self,
         alpha: float = 0.001,
@@ -42,30 +40,17 @@ class LAMB(ArrayOptimizer):
         eps: float = 1e-6,
         decay: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.t = 0
-        self.alpha = alpha
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.eps = eps
+        super().__init__(alpha, beta1, beta2, eps)
         self.decay = decay
-
-    def update(self) -> None:
-        """Update every parameter that has a gradient, each once."""
-        self.t += 1
-        super().update()
 
     def step(self, y: Array, x: Array, gx: Array, *moments: Array) -> None:
         m, v = moments
-        beta1, beta2 = number(self.beta1), number(self.beta2)
-        m *= beta1
-        m += gx * (1 - beta1)
-        v *= beta2
-        v += gx * gx * (1 - beta2)
-        u = np.sqrt(v / number(1 - beta2**self.t))
+        u = self._average(gx, m, v)
+        np.divide(v, number(self._grown(self.beta2)), out=u)
+        np.sqrt(u, out=u)
         u += number(self.eps)
         np.divide(m, u, out=u)
-        u *= number(1 / (1 - beta1**self.t))
+        u *= number(1 / self._grown(self.beta1))
         u += x * number(self.decay)
         size, length = _norm(x), _norm(u)
         usable = (size > 0) & (length > 0)
