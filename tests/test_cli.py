@@ -19,6 +19,7 @@ import dezero
 from dezero import cli
 from dezero.cli import bench, doctor
 from dezero.cli import config as configs
+from dezero.cli import folder as folders
 from dezero.cli import task as tasks
 from dezero.cli import train as training
 from dezero.cli.words import any_of
@@ -65,7 +66,7 @@ def test_train_eval_predict_on_images(capsys: pytest.CaptureFixture[str]) -> Non
     files = {path.name for path in folder.iterdir()}
     assert files == {
         *("weights.npz", "best.npz", "metrics.csv", "curves.png"),
-        *("config.toml", "about.json", "checkpoints"),
+        *("config.toml", "about.json", "checkpoints", ".lock"),
     }
     rows = (folder / "metrics.csv").read_text().splitlines()
     assert len(rows) == 4
@@ -285,6 +286,22 @@ def test_a_run_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
         f"dezero train: expected a new folder, got '{Path('runs/a')}', where there is "
         "a training; write --resume to go on with it, or --name for another one\n"
     )
+
+
+def test_one_training_in_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    """What another, killed one has left half written goes with the next."""
+    words = f"train {SMALL} --epochs 1 --name a"
+    says(words, capsys)
+    partial = Path("runs/a/.best.npz.0123abcd.partial")
+    partial.write_bytes(b"half")
+    with folders.alone_in(Path("runs/a")):
+        assert not partial.exists()
+        assert says(words + " --resume", capsys, code=2) == (
+            f"dezero train: expected a folder in which nobody trains, got "
+            f"'{Path('runs/a')}', where another training is going on; wait for it, or "
+            "write --name for another folder\n"
+        )
+    says(words + " --resume", capsys)
 
 
 def test_mistakes_with_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from dezero.errors import DataError, UsageError
 CONFIG = "config.toml"
 ABOUT = "about.json"  # what the model must know of the data, once they are gone
 CHECKPOINTS = "checkpoints"
+LOCK = ".lock"  # held by the process that trains
 FILES = {
     "weights.npz": "what was learned, for model.load_weights",
     "best.npz": "the same after the best epoch",
@@ -23,6 +27,31 @@ FILES = {
     CONFIG: "what was trained, for dezero train",
     CHECKPOINTS: "from where dezero train --resume goes on",
 }
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A block in which no other process may be for this folder: two trainings would
+    take each other's checkpoints away. However a process ends, its hold ends with it.
+
+    Raises:
+        UsageError: Another process is in such a block.
+    """
+    with open(folder / LOCK, "wb") as file:
+        try:
+            fcntl: Any = importlib.import_module("fcntl")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows has no such thing
+            pass
+        except BlockingIOError:
+            raise UsageError(
+                f"expected a folder in which nobody trains, got '{folder}', where "
+                "another training is going on; wait for it, or write --name for "
+                "another folder"
+            ) from None
+        for partial in folder.glob(".*.partial"):
+            partial.unlink(missing_ok=True)  # of a training that was killed
+        yield
 
 
 def read_config(folder: Path) -> Config:

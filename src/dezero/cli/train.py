@@ -172,31 +172,32 @@ def train(config: Config, folder: Path) -> History:
         every=settings["checkpoint_every"],
         keep=settings["checkpoint_keep"],
     )
-    configs.save(folder / folders.CONFIG, config)
-    folders.write_about(folder, task)
-    callbacks: list[Any] = [
-        KeepBest(folder / "best.npz", model, task.best),
-        CSVLog(folder / "metrics.csv"),
-    ]
-    if settings["patience"]:
-        callbacks.append(EarlyStopping(task.best, settings["patience"]))
-    _introduce(task, model, optimizer, steps, checkpoint)
-    history = fit(
-        model,
-        optimizer,
-        loader,
-        DataLoader(task.test, TEST_BATCH, shuffle=False),
-        epochs=settings["epochs"],
-        loss=task.loss,
-        accuracy=task.accuracy,
-        metrics=metrics,
-        schedule=schedule,
-        checkpoint=checkpoint,
-        callbacks=callbacks,
-        compile=settings["compile"],
-    )
-    _keep(folder, model, history)
-    return history
+    with folders.alone_in(folder):
+        configs.save(folder / folders.CONFIG, config)
+        folders.write_about(folder, task)
+        callbacks: list[Any] = [
+            KeepBest(folder / "best.npz", model, task.best),
+            CSVLog(folder / "metrics.csv"),
+        ]
+        if settings["patience"]:
+            callbacks.append(EarlyStopping(task.best, settings["patience"]))
+        _introduce(task, model, optimizer, steps, checkpoint)
+        history = fit(
+            model,
+            optimizer,
+            loader,
+            DataLoader(task.test, TEST_BATCH, shuffle=False),
+            epochs=settings["epochs"],
+            loss=task.loss,
+            accuracy=task.accuracy,
+            metrics=metrics,
+            schedule=schedule,
+            checkpoint=checkpoint,
+            callbacks=callbacks,
+            compile=settings["compile"],
+        )
+        _keep(folder, model, history)
+        return history
 
 
 def _introduce(
