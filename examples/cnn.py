@@ -6,7 +6,7 @@ lines save the weights and read them into a second network, which must score the
 Fashion-MNIST is looked for in ``--data-dir``, else downloaded (30 MB).
 
 Needs matplotlib. On two cores, the digits take about 10 seconds and come to about 98 %,
-Fashion-MNIST takes about 2 minutes with ``--compile`` and comes to about 92.4 %.
+Fashion-MNIST takes about 1.5 minutes with ``--compile`` and comes to about 92.4 %.
 """
 
 import argparse
