@@ -309,7 +309,7 @@ def drawings(options: argparse.Namespace) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            return float(loss)
+            return float(loss.detach())
 
         return learn
 
