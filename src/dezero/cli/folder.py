@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,11 @@ from dezero.cli import config as configs
 from dezero.cli.config import Config
 from dezero.cli.task import Task, model_for
 from dezero.errors import DataError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such thing
+    fcntl = None  # type: ignore[assignment]
 
 CONFIG = "config.toml"
 ABOUT = "about.json"  # what the model must know of the data, once they are gone
@@ -39,10 +43,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     with open(folder / LOCK, "wb") as file:
         try:
-            fcntl: Any = importlib.import_module("fcntl")
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows has no such thing
-            pass
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
                 f"expected a folder in which nobody trains, got '{folder}', where "
