@@ -247,6 +247,18 @@ def test_mostly_zeros_and_few_windows_stay_with_numpy() -> None:
     assert ", 1 calls of NumPy" in by_weights.explain()
 
 
+def test_what_numpy_makes_is_copied_to_its_place() -> None:
+    """Side by side in one array: loops write there themselves, NumPy's calls do not."""
+    rng = np.random.default_rng(0)
+    gy, x = rng.standard_normal((8, 4, 7, 7)), rng.standard_normal((8, 3, 1, 1))
+
+    def step(gy: Any, x: Any) -> Any:
+        parts = [correlate(g, x, (7, 7), (1, 1), (0, 0)) for g in (gy, gy * 2)]
+        return np.concatenate(parts)
+
+    np.testing.assert_allclose(dezero.compile(step)(gy, x), step(gy, x), rtol=1e-12)
+
+
 def test_no_images() -> None:
     step = dezero.compile(lambda x, W: convolve(x, W, (1, 1), (0, 0)))
     x, W = np.ones((0, 2, 4, 4), np.float32), np.ones((3, 2, 3, 3), np.float32)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dezero.backend.convolution import Pair
+from dezero.compiler.blas import PARALLEL_FLOPS
 from dezero.compiler.convolution import Convolve, Correlate, Pack
 from dezero.compiler.ir import Array, Attributes, Node
 from dezero.compiler.tiles import Form, Loop, Strides
 
-PARALLEL_FLOPS = 400_000  # some microseconds of work: what a second thread must have
 LARGE = 1 << 14  # weights: to pack them is work for all threads
 PARTS = 8  # for each thread, so that all of them are busy to the end
 
@@ -38,7 +38,7 @@ CONVOLUTIONS = ("convolve", "convolve_transposed", "correlate")
 REPEATED = 4  # products by one matrix, from which on packing it is worth it
 
 
-def of_product(arrays: Sequence[Array], registers: int, threads: int) -> list[Call]:
+def of_product(arrays: Sequence[Array], registers: int) -> list[Call]:
     """A product of a matrix of few rows, as the call that packs ``W`` and the one that
     multiplies; none if the memory is not made for it."""
     x, W, y = arrays
@@ -51,7 +51,7 @@ def of_product(arrays: Sequence[Array], registers: int, threads: int) -> list[Ca
         _kind(x), K, N, (1, M), (1, 1), (1, 1), (0, 0), (1, M),
         (0, 0, x.strides[0], item), (0, 0, y.strides[0], item),
     )  # fmt: skip
-    places, parallel = {"x": 0, "weights": 1, "y": 2}, 2 * M * K * N >= PARALLEL_FLOPS
+    places, parallel = {"x": 0, "weights": 1, "y": 2}, form.flops >= PARALLEL_FLOPS
     by, loop = _convolve(form, registers, 1, split=True)
     packed = by.packed_bytes, by.vectors
     pack = _pack(by, (0, 0, W.strides[0], W.strides[1]), 0, biased=False)
@@ -145,7 +145,7 @@ class _Maker(NamedTuple):
         by, loop = _convolve(form, self.registers, self.least, split=False)
         pack = _pack(by, strides, start, self.biased)
         operands = {"x": 0, "weights": 1, "biases": 2, "y": 3 if self.biased else 2}
-        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
+        work = form.flops * self.images
         large = form.taps * form.outputs >= LARGE
         parallel, parts = work >= PARALLEL_FLOPS, by.blocks * self.images
         return [
@@ -155,7 +155,7 @@ class _Maker(NamedTuple):
 
     def correlation(self, form: Form, strides: Strides) -> list[Call]:
         loop = Correlate(form, self.registers, strides, self.least)
-        work = 2 * form.taps * form.outputs * form.size[0] * form.size[1] * self.images
+        work = form.flops * self.images
         operands = {"x": 0, "gy": 1, "weights": 2}
         parallel = work >= PARALLEL_FLOPS
         return [Call(loop.written(), loop.blocks * self.images, parallel, operands)]

@@ -59,10 +59,10 @@ PARALLEL_BYTES = 256 * 1024
 FEW_ROWS, PACKED_SIZE = 64, 1 << 12
 PARALLEL_DEAR = 16  # a value of exp or tanh counts as so many bytes more
 
-# Operations whose results are not computed into a place that is given to them.
-_ELSEWHERE = {
-    "call", "item", "random", "put", "scatter", "scatter_add", "require",
-}  # fmt: skip
+# Operations whose results come as they are made; and those that change a part of what
+# there was: neither are computed into a place inside another array.
+_ELSEWHERE = {"call", "random", "require", "item"}
+_CHANGES = {"put", "scatter", "scatter_add"}
 # NumPy 2.4 writes wrong values if the place for these has gaps.
 _NO_GAPS = {"isfinite", "isnan", "isinf", "signbit"}
 
@@ -209,8 +209,8 @@ class Program:
         self.kernels: list[Kernel] = []
         groups = self._written_kernels()
         if self.native is not None:
-            self.native.compile(self.kernels)
-            self.native.compile(c.loop for c in itertools.chain(*self.loops.values()))
+            own = (call.loop for call in itertools.chain(*self.loops.values()))
+            self.native.compile([*self.kernels, *own])
         self._assign_memory(groups)
         self._bind(groups, cells)
         self._probes.clear()
@@ -313,11 +313,13 @@ class Program:
         if self.native is None or not (windows or node in self.repeated):
             return
         arrays = [self._probes[x] for x in (*node.inputs, node)]
-        sizes = self.native.registers, self.native.pool.threads
+        registers, threads = self.native.registers, self.native.pool.threads
         if windows:
-            self.loops[node] = loops.of_windows(node.op, node.attrs, arrays, *sizes)
+            self.loops[node] = loops.of_windows(
+                node.op, node.attrs, arrays, registers, threads
+            )
             return
-        calls = loops.of_product(arrays, *sizes)
+        calls = loops.of_product(arrays, registers)
         if calls:
             matrix = node.inputs[1], calls[0].packed_vectors
             self.loops[node] = calls[1:] if matrix in self.packed else calls
@@ -337,7 +339,7 @@ class Program:
 
     def _has_place(self, node: Node) -> bool:
         """Whether it is computed into memory that is given to it."""
-        if node.op in ("call", "random", "require", "item"):
+        if node.op in _ELSEWHERE:
             return False
         if node.op not in loops.CONVOLUTIONS:
             return True
@@ -403,7 +405,8 @@ class Program:
         group = self.fusion.group_of.get(inner)
         if (
             group is None
-            or inner.op in _ELSEWHERE
+            or inner.op in _CHANGES
+            or not self._has_place(inner)
             or inner in self.in_place
             or inner in self.fresh
             or inner in self.inside

@@ -62,6 +62,11 @@ class Form(NamedTuple):
         return self.kernel[0] * self.run
 
     @property
+    def flops(self) -> int:
+        """Products and sums of one image."""
+        return 2 * self.taps * self.outputs * self.size[0] * self.size[1]
+
+    @property
     def width(self) -> int:
         """How much of a row, border included, all windows see together."""
         return (self.size[1] - 1) * self.stride[1] + self.kernel[1]
