@@ -7,6 +7,7 @@ it must be told, and the function that says which shape and type follow from the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,11 +22,13 @@ from dezero.compiler.ir import (
     Hole,
     Node,
     Shape,
+    apart,
     apply_views,
     fill_in,
     index_parts,
     line_of,
     mapped,
+    region_of,
     seen_strides,
     strides_of,
 )
@@ -489,12 +492,14 @@ def _assemble(node: Node) -> Follows:
     _require_type(node, node.inputs[1:], node.inputs[0].dtype)
     if len(places) != len(node.inputs):
         raise _Wrong(f"a place for each of {len(node.inputs)} parts", len(places))
-    covered = _stand_in(shape).astype(np.int64) * 0
+    regions = []
     for part, place in zip(node.inputs, places, strict=True):
         _require_basic(place)
-        _require_fit(part.shape, covered[place].shape)
-        covered[place] += 1
-    if (covered != 1).any():
+        _require_fit(part.shape, _sliced(_stand_in(shape), place).shape)
+        regions.append(region_of(place, shape) or [])
+    total = sum(math.prod(map(len, region)) for region in regions)
+    alone = all(apart(a, b) for a, b in itertools.combinations(regions, 2))
+    if total != math.prod(shape) or not alone:
         raise _Wrong("parts for every element, one for each", places)
     return shape, node.inputs[0].dtype
 

@@ -348,6 +348,33 @@ def index_parts(index: Any, axes: int) -> list[Any]:
     return parts
 
 
+def region_of(index: Any, shape: Shape) -> list[range] | None:
+    """The places of each axis that an index takes, if it is a block."""
+    parts = index_parts(index, len(shape))
+    if any(part is None for part in parts):
+        return None
+    region = []
+    for part, n in zip(parts, shape, strict=True):
+        if isinstance(part, slice):
+            region.append(range(n)[part])
+        else:
+            place = range(n)[part]
+            region.append(range(place, place + 1))
+    return region
+
+
+def apart(a: list[range], b: list[range]) -> bool:
+    """Whether two blocks have no element in common."""
+    for x, y in zip(a, b, strict=True):
+        if not len(x) or not len(y):
+            return True
+        if abs(x.step) == abs(y.step) and (x[0] - y[0]) % x.step:
+            return True
+        if max(x[0], x[-1]) < min(y[0], y[-1]) or max(y[0], y[-1]) < min(x[0], x[-1]):
+            return True
+    return False
+
+
 def _reshaped_strides(
     shape: Shape, strides: tuple[int, ...], new: Shape
 ) -> tuple[int, ...] | None:

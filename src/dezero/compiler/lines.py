@@ -123,12 +123,7 @@ class Lines:
         wide, align = vector(kind, lanes), bytes_of(kind)
         if mask is None:
             return self.value(f"load {wide}, ptr {pointer}, align {align}")
-        name = f"@llvm.masked.load.v{lanes}{suffix(kind)}.p0"
-        self.needs.add(f"declare {wide} {name}(ptr, i32, <{lanes} x i1>, {wide})")
-        return self.value(
-            f"call {wide} {name}(ptr {pointer}, i32 {align}, <{lanes} x i1> {mask}, "
-            f"{wide} zeroinitializer)"
-        )
+        return self._fetch("load", "p0", kind, pointer, lanes, mask)
 
     def store(
         self, kind: str, x: str, pointer: str, lanes: int, mask: str | None
@@ -141,27 +136,14 @@ class Lines:
         if mask is None:
             self.write(f"store {wide} {x}, ptr {pointer}, align {align}")
             return
-        name = f"@llvm.masked.store.v{lanes}{suffix(kind)}.p0"
-        self.needs.add(f"declare void {name}({wide}, ptr, i32, <{lanes} x i1>)")
-        self.write(
-            f"call void {name}({wide} {x}, ptr {pointer}, i32 {align}, "
-            f"<{lanes} x i1> {mask})"
-        )
+        self._leave("store", "p0", kind, x, pointer, lanes, mask)
 
     def gather(self, kind: str, places: str, lanes: int, mask: str | None) -> str:
         """A vector of elements that are not neighbours, from their addresses."""
         if kind == "i1":
             x = self.gather("i8", places, lanes, mask)
             return self.value(f"icmp ne {vector('i8', lanes)} {x}, zeroinitializer")
-        wide, which = vector(kind, lanes), mask or "splat (i1 true)"
-        name = f"@llvm.masked.gather.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare {wide} {name}(<{lanes} x ptr>, i32, <{lanes} x i1>, {wide})"
-        )
-        return self.value(
-            f"call {wide} {name}(<{lanes} x ptr> {places}, i32 {bytes_of(kind)}, "
-            f"<{lanes} x i1> {which}, {wide} zeroinitializer)"
-        )
+        return self._fetch("gather", f"v{lanes}p0", kind, places, lanes, mask)
 
     def scatter(
         self, kind: str, x: str, places: str, lanes: int, mask: str | None
@@ -170,15 +152,38 @@ class Lines:
         if kind == "i1":
             x = self.value(f"zext {vector('i1', lanes)} {x} to {vector('i8', lanes)}")
             kind = "i8"
-        wide, which = vector(kind, lanes), mask or "splat (i1 true)"
-        name = f"@llvm.masked.scatter.v{lanes}{suffix(kind)}.v{lanes}p0"
-        self.needs.add(
-            f"declare void {name}({wide}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
+        self._leave("scatter", f"v{lanes}p0", kind, x, places, lanes, mask)
+
+    def _fetch(
+        self, what: str, where: str, kind: str, at: str, lanes: int, mask: str | None
+    ) -> str:
+        """A load or gather under a mask; ``where`` is what LLVM calls the addresses."""
+        wide, masks, pointers = _types(kind, where, lanes)
+        name = f"@llvm.masked.{what}.v{lanes}{suffix(kind)}.{where}"
+        self.needs.add(f"declare {wide} {name}({pointers}, i32, {masks}, {wide})")
+        return self.value(
+            f"call {wide} {name}({pointers} {at}, i32 {bytes_of(kind)}, "
+            f"{masks} {mask or 'splat (i1 true)'}, {wide} zeroinitializer)"
         )
+
+    def _leave(
+        self, what: str, where: str, kind: str, x: str, at: str, lanes: int,
+        mask: str | None,
+    ) -> None:  # fmt: skip
+        """A store or scatter under a mask."""
+        wide, masks, pointers = _types(kind, where, lanes)
+        name = f"@llvm.masked.{what}.v{lanes}{suffix(kind)}.{where}"
+        self.needs.add(f"declare void {name}({wide}, {pointers}, i32, {masks})")
         self.write(
-            f"call void {name}({wide} {x}, <{lanes} x ptr> {places}, "
-            f"i32 {bytes_of(kind)}, <{lanes} x i1> {which})"
+            f"call void {name}({wide} {x}, {pointers} {at}, i32 {bytes_of(kind)}, "
+            f"{masks} {mask or 'splat (i1 true)'})"
         )
+
+
+def _types(kind: str, where: str, lanes: int) -> tuple[str, str, str]:
+    """Of a vector, its mask, and the address or addresses."""
+    pointers = vector("ptr", 1 if where == "p0" else lanes)
+    return vector(kind, lanes), vector("i1", lanes), pointers
 
 
 def vector(kind: str, lanes: int) -> str:

@@ -17,7 +17,8 @@ from dezero.compiler.ir import (
     Graph,
     Hole,
     Node,
-    index_parts,
+    apart,
+    region_of,
     run,
     seen_strides,
     strides_of,
@@ -225,7 +226,7 @@ def _joined_puts(node: Node, inputs: Sequence[Node]) -> Node | None:
     mine = _region(y)
     if not _is_full(base, 0) or mine is None:
         return None
-    if any(region is None or not _apart(region, mine) for region in taken):
+    if any(region is None or not apart(region, mine) for region in taken):
         return None
     return Node(
         "put", [x, y.inputs[1]], y.attrs, node.shape, node.dtype, x.order, node.place
@@ -237,29 +238,7 @@ def _region(node: Node) -> list[range] | None:
     views = node.attrs["views"]
     if len(views) != 1 or views[0][0] != "slice":
         return None
-    parts = index_parts(views[0][1]["index"], len(node.shape))
-    if any(part is None for part in parts):
-        return None
-    region = []
-    for part, n in zip(parts, node.shape, strict=True):
-        if isinstance(part, slice):
-            region.append(range(n)[part])
-        else:
-            place = range(n)[part]
-            region.append(range(place, place + 1))
-    return region
-
-
-def _apart(a: list[range], b: list[range]) -> bool:
-    """Whether two blocks have no element in common."""
-    for x, y in zip(a, b, strict=True):
-        if not len(x) or not len(y):
-            return True
-        if abs(x.step) == abs(y.step) and (x[0] - y[0]) % x.step:
-            return True
-        if max(x[0], x[-1]) < min(y[0], y[-1]) or max(y[0], y[-1]) < min(x[0], x[-1]):
-            return True
-    return False
+    return region_of(views[0][1]["index"], node.shape)
 
 
 def pick_by_comparing(graph: Graph) -> Graph:
@@ -344,7 +323,7 @@ def _assembled(node: Node, parts: list[tuple[list[range] | None, Node]]) -> Node
     regions = [region for region, _ in parts if region is not None]
     total = sum(math.prod(map(len, region)) for region in regions)
     if total != node.size or not all(
-        _apart(a, b) for a, b in itertools.combinations(regions, 2)
+        apart(a, b) for a, b in itertools.combinations(regions, 2)
     ):
         return node
     places = tuple(tuple(map(_slice, region)) for region in regions)
